@@ -1,0 +1,56 @@
+"""Emptying the outbox: what is owed is sent, what fails is tried again later, what can't work is given up."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from monitor.alerts.destinations import DeliveryError, destination
+from monitor.alerts.message import Message
+from monitor.settings import MonitorSettings
+from store import Store
+from store.clock import utc_now
+from store.deliveries import Delivery
+from store.errors import BadSettings
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(hours=1)
+ATTEMPTS = 12
+
+
+def deliver_due(store: Store, settings: MonitorSettings, now: Callable[[], datetime] = utc_now) -> int:
+    """Send every message that is due, and say how many were taken."""
+    names = {model.sha256: model.name for model in store.models.all()}
+    taken = 0
+    for delivery in store.deliveries.due(now()):
+        message = Message(
+            event=delivery.event,
+            model_name=names.get(delivery.event.model_sha256, delivery.event.model_sha256[:12]),
+            report_url=f"{settings.public_url.rstrip('/')}/reports/{delivery.event.run_id}",
+        )
+        taken += _send(store, delivery, message, now)
+    return taken
+
+
+def _send(store: Store, delivery: Delivery, message: Message, now: Callable[[], datetime]) -> bool:
+    try:
+        destination(delivery.destination).send(message)
+    except (DeliveryError, BadSettings) as error:
+        permanent = isinstance(error, BadSettings) or error.permanent
+        attempts = delivery.attempts + 1
+        if permanent or attempts >= ATTEMPTS:
+            logger.error("alert %s to %s given up: %s", delivery.event.id, delivery.destination, error)
+            store.deliveries.give_up(delivery.id, str(error))
+        else:
+            wait = retry_after(attempts)
+            logger.warning("alert %s to %s: %s; again in %s", delivery.event.id, delivery.destination, error, wait)
+            store.deliveries.retry(delivery.id, str(error), now() + wait)
+        return False
+    store.deliveries.sent(delivery.id)
+    return True
+
+
+def retry_after(attempts: int) -> timedelta:
+    """How long to wait after so many failed attempts: doubling from ten seconds to an hour."""
+    return min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY)

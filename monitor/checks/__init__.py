@@ -1,0 +1,17 @@
+"""Checks of a window against the reference, one per file. A new one registers itself in `CHECKS`."""
+
+from monitor.checks.base import Check, Finding, NotApplicable
+from monitor.checks.confidence_shift import ConfidenceShift
+from monitor.checks.covariate_shift import CovariateShift
+from monitor.checks.flagged_share import FlaggedShare
+from monitor.checks.label_shift import LabelShift
+
+CHECKS: tuple[Check, ...] = (FlaggedShare(), CovariateShift(), LabelShift(), ConfidenceShift())
+
+
+def title(name: str) -> str:
+    """What a check is called in front of people; its name if it is of another version."""
+    return next((check.title for check in CHECKS if check.name == name), name)
+
+
+__all__ = ["CHECKS", "Check", "Finding", "NotApplicable", "title"]

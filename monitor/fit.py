@@ -1,0 +1,207 @@
+"""Fitting a reference: scorers on training rows, everything else on held-out rows, never the same ones.
+
+A network has memorised its training rows: their embeddings are tighter and their confidences higher than those of any
+fresh row, and everything would look shifted against them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import softmax
+
+from monitor.fusion import TailLog
+from monitor.reference import HeldOut, Reference
+from monitor.scorers import SCORERS, Features, Training
+from store.errors import BadInput
+
+Floats = npt.NDArray[np.float64]
+Rows = tuple[npt.ArrayLike, npt.ArrayLike | None, npt.ArrayLike | None]
+
+DEFAULT_ALPHA = 0.01
+HELD_OUT_ROWS_KEPT = 10_000
+MINIMUM_ROWS = 4
+FEW_ROWS = 200
+
+
+def fit_reference(
+    embeddings: npt.ArrayLike,
+    logits: npt.ArrayLike | None = None,
+    labels: npt.ArrayLike | None = None,
+    *,
+    calibration: Rows,
+    head: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    rng: np.random.Generator,
+    alpha: float = DEFAULT_ALPHA,
+) -> Reference:
+    """Fit the scorers on training rows and calibrate them on held-out rows.
+
+    The fused score needs held-out rows twice: half of them turn each scorer's value into u = −log p, the other half
+    turn the mean of u into the p-value, which is therefore valid in finite samples.
+
+    Args:
+        embeddings: training embeddings, shape `(n, d)`.
+        logits: training logits, shape `(n, c)`, of a learner that predicts one class; None for other learners.
+        labels: training labels as class indices, shape `(n,)`; None if unknown.
+        calibration: embeddings, logits and labels of held-out rows, shapes `(m, d)`, `(m, c)`, `(m,)`.
+        head: weights `(c, d)` and bias `(c,)` of the last linear layer, if the logits come from it.
+        rng: all randomness.
+        alpha: share of in-domain inputs that may be flagged.
+
+    Raises:
+        BadInput: shapes that don't fit together, labels outside the classes, or fewer than four usable rows.
+    """
+    warnings: list[str] = []
+    training = _checked("training", embeddings, logits, labels, warnings)
+    held_out = _checked("calibration", *calibration, warnings)
+    _check_together(training, held_out)
+    fitted = Training(Features(training.embeddings, training.logits), _classes(training), _checked_head(head, training))
+    warnings.extend(_weaknesses(fitted, held_out))
+    scorers = {method.name: method.fit(fitted, rng) for method in SCORERS if method.applies(fitted)}
+    features = Features(held_out.embeddings, held_out.logits)
+    values = {name: scorer.score(features) for name, scorer in scorers.items()}
+    m = held_out.embeddings.shape[0]
+    order = rng.permutation(m)
+    for_tails, for_p_values = order[: m // 2], order[m // 2 :]
+    tails = {name: TailLog.fit(value[for_tails]) for name, value in values.items()}
+    fused = np.mean([tails[name](values[name]) for name in scorers], axis=0)
+    kept = np.sort(order[:HELD_OUT_ROWS_KEPT])
+    reference = Reference(
+        scorers=scorers,
+        tails=tails,
+        calibration_scores=np.sort(fused[for_p_values]),
+        held_out=_held_out(held_out, fused, kept),
+        alpha=alpha,
+        training_rows=training.embeddings.shape[0],
+        warnings=tuple(warnings),
+    )
+    if not np.isfinite(reference.threshold):
+        needed = 2 * (int(np.ceil(1 / alpha)) - 1)
+        few = f"With {m:,} held-out rows no input can be flagged at alpha {alpha:g}: give {needed:,} or more."
+        return _with_warning(reference, few)
+    return reference
+
+
+class _Rows:
+    """Rows of one kind, checked and finite."""
+
+    def __init__(self, embeddings: Floats, logits: Floats | None, labels: npt.NDArray[np.int64] | None) -> None:
+        self.embeddings, self.logits, self.labels = embeddings, logits, labels
+
+
+def _checked(
+    kind: str,
+    embeddings: npt.ArrayLike,
+    logits: npt.ArrayLike | None,
+    labels: npt.ArrayLike | None,
+    warnings: list[str],
+) -> _Rows:
+    rows = np.asarray(embeddings, np.float64)
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise BadInput(f"The {kind} embeddings must have shape (n, d), and {rows.shape} came.", field="embeddings")
+    n = rows.shape[0]
+    outputs = None if logits is None else np.asarray(logits, np.float64)
+    if outputs is not None and (outputs.ndim != 2 or outputs.shape[0] != n):
+        raise BadInput(f"The {kind} logits must have shape ({n}, c), and {outputs.shape} came.", field="logits")
+    known = None if labels is None else np.asarray(labels)
+    if known is not None:
+        if known.shape != (n,) or not np.issubdtype(known.dtype, np.integer):
+            raise BadInput(
+                f"The {kind} labels must be {n} class indices, and {known.dtype} of shape {known.shape} came.",
+                field="labels",
+            )
+        classes = None if outputs is None else outputs.shape[1]
+        if n and (known.min() < 0 or (classes is not None and known.max() >= classes)):
+            raise BadInput(
+                f"The {kind} labels lie between {known.min()} and {known.max()}, "
+                f"and the classes are 0 to {'…' if classes is None else classes - 1}.",
+                field="labels",
+            )
+    finite = np.isfinite(rows).all(axis=1)
+    if outputs is not None:
+        finite &= np.isfinite(outputs).all(axis=1)
+    if not finite.all():
+        warnings.append(f"{int((~finite).sum()):,} {kind} rows hold values that are not finite, and were left out.")
+    if finite.sum() < MINIMUM_ROWS:
+        raise BadInput(
+            f"{int(finite.sum())} usable {kind} rows are too few to learn anything from: give {MINIMUM_ROWS} or more, "
+            f"better {FEW_ROWS}.",
+            field="embeddings",
+        )
+    return _Rows(
+        rows[finite],
+        None if outputs is None else outputs[finite],
+        None if known is None else known[finite].astype(np.int64),
+    )
+
+
+def _check_together(training: _Rows, held_out: _Rows) -> None:
+    if training.embeddings.shape[1] != held_out.embeddings.shape[1]:
+        raise BadInput(
+            f"Training embeddings have {training.embeddings.shape[1]} dimensions and calibration embeddings "
+            f"{held_out.embeddings.shape[1]}: they must come from the same layer of the same learner.",
+            field="calibration",
+        )
+    shapes = [None if rows.logits is None else rows.logits.shape[1] for rows in (training, held_out)]
+    if shapes[0] != shapes[1]:
+        raise BadInput(
+            f"Training logits have {shapes[0]} classes and calibration logits {shapes[1]}: give both, or neither.",
+            field="calibration",
+        )
+
+
+def _checked_head(head: tuple[npt.ArrayLike, npt.ArrayLike] | None, training: _Rows) -> tuple[Floats, Floats] | None:
+    if head is None:
+        return None
+    weights, bias = np.asarray(head[0], np.float64), np.asarray(head[1], np.float64)
+    if weights.ndim != 2 or weights.shape[1] != training.embeddings.shape[1] or bias.shape != weights.shape[:1]:
+        raise BadInput(
+            f"The head must be weights (c, {training.embeddings.shape[1]}) and bias (c,), "
+            f"and {weights.shape} and {bias.shape} came.",
+            field="head",
+        )
+    return weights, bias
+
+
+def _classes(rows: _Rows) -> npt.NDArray[np.int64] | None:
+    if rows.labels is not None:
+        return rows.labels
+    return None if rows.logits is None else rows.logits.argmax(axis=1)
+
+
+def _weaknesses(training: Training, held_out: _Rows) -> list[str]:
+    embeddings = training.features.embeddings
+    n, d = embeddings.shape
+    found = []
+    if n < FEW_ROWS:
+        found.append(f"Only {n:,} training rows: scores will be rough. {FEW_ROWS} or more are better.")
+    if n <= d:
+        found.append(f"Fewer training rows ({n:,}) than dimensions ({d:,}): directions between them are guessed.")
+    if held_out.embeddings.shape[0] < FEW_ROWS:
+        found.append(f"Only {held_out.embeddings.shape[0]:,} held-out rows: rates will be rough.")
+    constant = int((np.ptp(embeddings, axis=0) == 0).sum())
+    if constant == d:
+        found.append("All training rows have the same embedding: nothing can be told from it.")
+    elif constant:
+        found.append(f"{constant:,} of {d:,} embedding dimensions are constant in training.")
+    if n - np.unique(embeddings, axis=0).shape[0] > n // 2:
+        found.append("More than half of the training rows are duplicates of others.")
+    if training.classes is not None and np.unique(training.classes).size == 1:
+        found.append("All training rows are of one class.")
+    return found
+
+
+def _held_out(rows: _Rows, scores: Floats, kept: npt.NDArray[np.int64]) -> HeldOut:
+    logits = None if rows.logits is None else rows.logits[kept]
+    return HeldOut(
+        embeddings=rows.embeddings[kept].astype(np.float16).astype(np.float32),
+        logits=None if logits is None else logits.astype(np.float32),
+        class_indices=None if logits is None else logits.argmax(axis=1),
+        confidences=None if logits is None else softmax(logits, axis=1).max(axis=1),
+        labels=None if rows.labels is None else rows.labels[kept],
+        scores=scores[kept],
+    )
+
+
+def _with_warning(reference: Reference, warning: str) -> Reference:
+    return replace(reference, warnings=(*reference.warnings, warning))

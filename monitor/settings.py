@@ -1,0 +1,38 @@
+"""What the monitor looks at, how often, and how large a difference has to be to matter."""
+
+from pydantic import BaseModel, Field
+
+
+class Matters(BaseModel):
+    """Effects smaller than these are shown in the report but raise no alert, however significant they are."""
+
+    flagged_excess: float = Field(0.01, ge=0, le=1, description="share of flagged inputs above the calibrated rate")
+    separability: float = Field(
+        0.55, ge=0.5, le=1, description="how well one direction separates window from training (AUC, 0.5 = not at all)"
+    )
+    class_mix_change: float = Field(0.05, ge=0, le=1, description="share of predictions that moved to other classes")
+    confidence_distance: float = Field(
+        0.10, ge=0, le=1, description="largest gap between the two distributions of confidence"
+    )
+
+
+class MonitorSettings(BaseModel):
+    """Settings of the scheduled monitor."""
+
+    every_minutes: float = Field(60.0, gt=0, description="how often the monitor looks; `cron` goes before it")
+    cron: str | None = Field(None, description='a crontab line in UTC, such as "0 6 * * *"')
+    alpha: float = Field(0.01, gt=0, lt=0.5, description="share of shift-free windows in which any check may cry shift")
+    minimum_rows: int = Field(100, ge=2, description="a window with fewer predictions gets no verdict yet and grows")
+    last: int | None = Field(
+        None, ge=2, description="look at the last N predictions each time, in place of all since the last verdict"
+    )
+    maximum_rows: int = Field(10_000, ge=100, description="larger windows are sampled uniformly down to this")
+    columns_report: bool = Field(True, description="write Evidently's page on the recorded columns beside each report")
+    matters: Matters = Field(default_factory=Matters)
+    destinations: list[str] = Field(
+        default_factory=lambda: ["log"],
+        description='where alerts go: "log", or the address of a webhook, http(s)://…',
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8000", description="where people open the pages; alerts link to their report there"
+    )

@@ -1,0 +1,53 @@
+"""The record: predictions, models, what the monitor found, alerts, reports. One repository per aggregate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session as Transaction
+
+from store import migrate
+from store.alerts import AlertRepository
+from store.deliveries import DeliveryRepository
+from store.engine import Database
+from store.models import ModelRepository
+from store.predictions import PredictionRepository
+from store.reports import ReportRepository
+from store.runs import RunRepository
+from store.settings import StoreSettings
+
+
+class Store:
+    """All repositories of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.models = ModelRepository(database)
+        self.predictions = PredictionRepository(database)
+        self.runs = RunRepository(database)
+        self.alerts = AlertRepository(database)
+        self.deliveries = DeliveryRepository(database)
+        self.reports = ReportRepository(database)
+
+    @classmethod
+    def open(cls, settings: StoreSettings) -> "Store":
+        """Open a database and see that its schema is of this version.
+
+        Raises:
+            StoreUnavailable: it can't be reached, is newer than this code, or needs `tidegate db upgrade`.
+        """
+        database = Database(settings)
+        migrate.ensure_current(database)
+        return cls(database)
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """One transaction for several repositories; durable when this returns."""
+        with self.database.writing() as session:
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.close()
+
+
+__all__ = ["Database", "Store", "StoreSettings", "Transaction"]

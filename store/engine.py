@@ -1,0 +1,137 @@
+"""Connections to SQLite and PostgreSQL, each with the guarantees the record needs."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from store.errors import BadSettings, StoreUnavailable
+from store.settings import StoreSettings
+
+logger = logging.getLogger(__name__)
+
+_WRITES = "tidegate_writes"
+
+
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite is free of the WAL-reset bug, which can lose commits when two connections checkpoint at once.
+
+    It is in 3.7.0 to 3.51.2, and mended in 3.51.3 and in the releases 3.50.7 and 3.44.6 of the older branches.
+    """
+    if version >= (3, 51, 3):
+        return True
+    return version[:2] in ((3, 50), (3, 44)) and version[2] >= {50: 7, 44: 6}[version[1]]
+
+
+def sqlite_module() -> ModuleType:
+    """The DB-API module for SQLite: pysqlite3, which carries a mended SQLite, else Python's own."""
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        import sqlite3 as dbapi2
+    module: ModuleType = dbapi2
+    return module
+
+
+class Database:
+    """One database. `reading()` and `writing()` each give a session in a transaction of its own.
+
+    Raises:
+        BadSettings: the URL can't be understood.
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        self.url = _parse(settings.database)
+        self.engine = _sqlite_engine(self.url, settings) if self.is_sqlite else _postgresql_engine(self.url)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def label(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that only reads."""
+        with self._connected({}) as connection, Session(connection, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session that writes; committed at the end, durable when this returns, rolled back on an exception."""
+        with self._connected({_WRITES: True}) as connection, Session(connection, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def _connected(self, options: dict[str, Any]) -> Iterator[Connection]:
+        try:
+            with self.engine.connect().execution_options(**options) as connection:
+                yield connection
+        except DBAPIError as error:
+            raise StoreUnavailable(
+                f"The database {self.label} did not answer as it should: {error.orig}. "
+                "Nothing was recorded. Check that it runs, has room on its disk, and that its URL is right."
+            ) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _parse(database: str) -> URL:
+    try:
+        url = make_url(database)
+        backend = url.get_backend_name()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise BadSettings(
+            f"The database URL {database!r} can't be understood. "
+            "Write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
+        ) from error
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise BadSettings(f"Tidegate records in SQLite or PostgreSQL, and {backend!r} is neither.")
+    return url
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True)
+
+
+def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:
+    module = sqlite_module()
+    safe = wal_is_safe(module.sqlite_version_info)
+    if not safe:
+        logger.warning(
+            "SQLite %s can lose commits in WAL mode, so the slower DELETE journal is used. "
+            "Install pysqlite3, or a Python with SQLite 3.51.3 or newer, for the fast one.",
+            module.sqlite_version,
+        )
+    engine = create_engine(url, module=module, connect_args={"timeout": settings.busy_timeout_seconds})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        # The driver's own transactions start at the first write, too late for BEGIN IMMEDIATE below.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if safe else 'DELETE'}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later would fail at once when another one wrote in between.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,78 @@
+"""The one tree of errors. Each says what happened, what it means and what to do.
+
+The tree stands on the ground floor because every room raises from it; it is mapped once to HTTP problems
+(`serving/problems.py`) and once to exit codes (`tidegate/cli`).
+"""
+
+
+class TidegateError(Exception):
+    """Something a person has to know about. The message is written for that person."""
+
+    title = "Tidegate could not do this"
+
+
+class BadInput(TidegateError):
+    """What was sent can't be used.
+
+    Args:
+        message: what is wrong and what to send instead.
+        field: the path of the offending field, such as `rows[2].age` or `file[0]`, where there is one.
+        status: the HTTP status that fits best.
+    """
+
+    title = "The input can't be used"
+
+    def __init__(self, message: str, *, field: str | None = None, status: int = 422) -> None:
+        super().__init__(message)
+        self.field = field
+        self.status = status
+
+
+class BadSettings(TidegateError):
+    """The settings contradict each other or the machine."""
+
+    title = "The settings don't fit"
+
+
+class BadLearner(TidegateError):
+    """The exported learner can't be loaded or served."""
+
+    title = "The learner can't be served"
+
+
+class BadReference(TidegateError):
+    """The reference file is damaged, foreign, or from another version."""
+
+    title = "The reference can't be used"
+
+
+class ModelMismatch(TidegateError):
+    """The reference, the hash or the recorded rows belong to another learner."""
+
+    title = "The learner and its reference don't belong together"
+
+
+class StoreUnavailable(TidegateError):
+    """The database can't be reached, is full, or is of another version."""
+
+    title = "The database can't be used"
+
+
+class NotFound(TidegateError):
+    """No such model, run, report or prediction."""
+
+    title = "Not found"
+
+
+class Overloaded(TidegateError):
+    """More work is waiting than the gateway accepts.
+
+    Args:
+        retry_after_seconds: when it is worth asking again.
+    """
+
+    title = "The gateway is busy"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

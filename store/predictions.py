@@ -1,0 +1,276 @@
+"""The record of predictions, and the windows cut from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from store.embedding import decode_embeddings, decode_logits, encode_embedding, encode_logits
+from store.engine import Database
+from store.tables import InputRow, PredictionRow
+
+# SQLite takes at most 32,766 parameters in a statement.
+_IDS_PER_QUERY = 5_000
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """What was sent: the bytes of an image as received, or a row as JSON."""
+
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class PredictionRecord:
+    """One prediction as it is recorded.
+
+    `embedding` has shape `(d,)`, `logits` `(c,)`. `class_index` and `confidence` are None for learners that predict
+    numbers, the three OOD values where the model has no reference.
+    """
+
+    id: UUID
+    at: datetime
+    prediction: str
+    class_index: int | None
+    confidence: float | None
+    ood_score: float | None
+    ood_p_value: float | None
+    flagged: bool | None
+    latency_seconds: float
+    tags: dict[str, Any] | None
+    embedding: npt.NDArray[np.floating]
+    logits: npt.NDArray[np.floating]
+    raw_input: RawInput | None = None
+
+
+@dataclass(frozen=True)
+class RecordedWindow:
+    """The recorded predictions of one model from `since` (exclusive) to `until` (inclusive), in order of time.
+
+    `total` and `flagged_total` count every row. The arrays hold all rows too, or a uniform sample when there are more
+    than were asked for. Where a value was not recorded the arrays hold NaN (or -1 for a class).
+    """
+
+    since: datetime
+    until: datetime
+    total: int
+    scored_total: int
+    flagged_total: int
+    ids: list[UUID]
+    at: list[datetime]
+    predictions: list[str]
+    tags: list[dict[str, Any]]
+    embeddings: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32]
+    class_indices: npt.NDArray[np.int64]
+    confidences: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    p_values: npt.NDArray[np.float64]
+    flagged: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FlaggedCount:
+    """How many predictions a stretch of time held, and how many were flagged."""
+
+    since: datetime
+    until: datetime
+    total: int
+    flagged: int
+
+
+class PredictionRepository:
+    """Every prediction that was answered."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, model_sha256: str, records: Sequence[PredictionRecord]) -> None:
+        """Write a micro-batch in one transaction; durable when this returns.
+
+        Raises:
+            StoreUnavailable: nothing of the batch was written.
+        """
+        if not records:
+            return
+        rows = [
+            {
+                "id": record.id,
+                "model_sha256": model_sha256,
+                "at": record.at,
+                "prediction": record.prediction,
+                "class_index": record.class_index,
+                "confidence": record.confidence,
+                "ood_score": record.ood_score,
+                "ood_p_value": record.ood_p_value,
+                "flagged": record.flagged,
+                "latency_seconds": record.latency_seconds,
+                "tags": record.tags,
+                "embedding": encode_embedding(record.embedding),
+                "logits": encode_logits(record.logits),
+            }
+            for record in records
+        ]
+        inputs = [
+            {
+                "prediction_id": record.id,
+                "at": record.at,
+                "media_type": record.raw_input.media_type,
+                "content": record.raw_input.content,
+            }
+            for record in records
+            if record.raw_input is not None
+        ]
+        with self._database.writing() as session:
+            session.execute(insert(PredictionRow), rows)
+            if inputs:
+                session.execute(insert(InputRow), inputs)
+
+    def count(self, model_sha256: str | None = None) -> int:
+        """How many predictions are recorded, of one model or of all."""
+        query = select(func.count()).select_from(PredictionRow)
+        if model_sha256 is not None:
+            query = query.where(PredictionRow.model_sha256 == model_sha256)
+        with self._database.reading() as session:
+            return session.scalar(query) or 0
+
+    def first_at(self, model_sha256: str) -> datetime | None:
+        """When the first recorded prediction was made."""
+        query = select(func.min(PredictionRow.at)).where(PredictionRow.model_sha256 == model_sha256)
+        with self._database.reading() as session:
+            return session.scalar(query)
+
+    def start_of_last(self, model_sha256: str, number: int, until: datetime) -> datetime | None:
+        """The instant of the `number`-th last prediction up to `until`; None when there are fewer."""
+        query = (
+            select(PredictionRow.at)
+            .where(PredictionRow.model_sha256 == model_sha256, PredictionRow.at <= until)
+            .order_by(PredictionRow.at.desc())
+            .offset(number)
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            return session.scalar(query)
+
+    def window(
+        self,
+        model_sha256: str,
+        since: datetime,
+        until: datetime,
+        *,
+        max_rows: int,
+        rng: np.random.Generator,
+    ) -> RecordedWindow:
+        """Cut the window after `since` up to `until`, sampling `max_rows` uniformly when it holds more."""
+        within = and_(PredictionRow.model_sha256 == model_sha256, PredictionRow.at > since, PredictionRow.at <= until)
+        with self._database.reading() as session:
+            ids = list(session.scalars(select(PredictionRow.id).where(within).order_by(PredictionRow.id)))
+            total, scored, flagged = session.execute(
+                select(
+                    func.count(),
+                    func.count(PredictionRow.flagged),
+                    func.count().filter(PredictionRow.flagged.is_(True)),
+                ).where(within)
+            ).one()
+            chosen = ids
+            if len(ids) > max_rows:
+                places = np.sort(rng.choice(len(ids), size=max_rows, replace=False))
+                chosen = [ids[place] for place in places]
+            rows = _rows(session, chosen)
+        return RecordedWindow(
+            since=since,
+            until=until,
+            total=total,
+            scored_total=scored,
+            flagged_total=flagged,
+            ids=[row.id for row in rows],
+            at=[row.at for row in rows],
+            predictions=[row.prediction for row in rows],
+            tags=[row.tags or {} for row in rows],
+            embeddings=decode_embeddings([row.embedding for row in rows]),
+            logits=decode_logits([row.logits for row in rows]),
+            class_indices=np.array([-1 if row.class_index is None else row.class_index for row in rows], np.int64),
+            confidences=_floats([row.confidence for row in rows]),
+            scores=_floats([row.ood_score for row in rows]),
+            p_values=_floats([row.ood_p_value for row in rows]),
+            flagged=np.array([bool(row.flagged) for row in rows], np.bool_),
+        )
+
+    def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
+        """Count all and flagged predictions in equal stretches of the time from `since` to `until`."""
+        width = (until - since) / bins
+        edges = [since + width * step for step in range(bins)] + [until]
+        counts = []
+        with self._database.reading() as session:
+            for start, end in pairwise(edges):
+                total, flagged = session.execute(
+                    select(func.count(), func.count().filter(PredictionRow.flagged.is_(True))).where(
+                        PredictionRow.model_sha256 == model_sha256, PredictionRow.at > start, PredictionRow.at <= end
+                    )
+                ).one()
+                counts.append(FlaggedCount(start, end, total, flagged))
+        return counts
+
+    def raw_inputs(self, ids: Sequence[UUID]) -> dict[UUID, RawInput]:
+        """The kept inputs among these predictions; those that were not kept, or are forgotten, are missing."""
+        found: dict[UUID, RawInput] = {}
+        with self._database.reading() as session:
+            for start in range(0, len(ids), _IDS_PER_QUERY):
+                part = ids[start : start + _IDS_PER_QUERY]
+                for row in session.scalars(select(InputRow).where(InputRow.prediction_id.in_(part))):
+                    found[row.prediction_id] = RawInput(row.media_type, row.content)
+        return found
+
+    def forget_inputs_before(self, instant: datetime, *, at_most: int = 1_000) -> int:
+        """Delete up to `at_most` raw inputs older than `instant`, and say how many. Small steps block no gateway."""
+        with self._database.writing() as session:
+            oldest = list(
+                session.scalars(
+                    select(InputRow.prediction_id).where(InputRow.at < instant).order_by(InputRow.at).limit(at_most)
+                )
+            )
+            session.execute(delete(InputRow).where(InputRow.prediction_id.in_(oldest)))
+        return len(oldest)
+
+    def get(self, prediction_id: UUID) -> PredictionRecord | None:
+        """One recorded prediction with its input, or None."""
+        with self._database.reading() as session:
+            row = session.get(PredictionRow, prediction_id)
+            if row is None:
+                return None
+            kept = session.get(InputRow, prediction_id)
+            return PredictionRecord(
+                id=row.id,
+                at=row.at,
+                prediction=row.prediction,
+                class_index=row.class_index,
+                confidence=row.confidence,
+                ood_score=row.ood_score,
+                ood_p_value=row.ood_p_value,
+                flagged=row.flagged,
+                latency_seconds=row.latency_seconds,
+                tags=row.tags,
+                embedding=decode_embeddings([row.embedding])[0],
+                logits=decode_logits([row.logits])[0],
+                raw_input=None if kept is None else RawInput(kept.media_type, kept.content),
+            )
+
+
+def _rows(session: Session, ids: Sequence[UUID]) -> list[PredictionRow]:
+    rows: list[PredictionRow] = []
+    for start in range(0, len(ids), _IDS_PER_QUERY):
+        part = ids[start : start + _IDS_PER_QUERY]
+        rows.extend(session.scalars(select(PredictionRow).where(PredictionRow.id.in_(part))))
+    return sorted(rows, key=lambda row: (row.at, row.id))
+
+
+def _floats(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], np.float64)

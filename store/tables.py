@@ -1,0 +1,212 @@
+"""The tables. A change here needs a migration in `alembic/versions`; a test compares the two."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = dict[str, Any]
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant in UTC. Naive datetimes are refused; SQLite, which knows no zones, keeps the UTC wall time."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime can't be recorded: say its time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        Json: JSON(none_as_null=True),
+        list[str]: JSON,
+        UUID: Uuid,
+        bytes: LargeBinary,
+        float: Float(53),
+    }
+
+
+Sha256 = String(64)
+
+
+class ReferenceRow(Base):
+    """A reference profile, whole, so that a monitor on another machine needs nothing but the database."""
+
+    __tablename__ = "references"
+
+    sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    content: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+class ModelRow(Base):
+    """A learner version, known by the SHA-256 of its file."""
+
+    __tablename__ = "models"
+
+    sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    application: Mapped[str] = mapped_column(String(20))
+    task: Mapped[str] = mapped_column(String(20))
+    classes: Mapped[list[str]]
+    reference_sha256: Mapped[str | None] = mapped_column(ForeignKey("references.sha256"))
+    registered_at: Mapped[datetime]
+
+
+class PredictionRow(Base):
+    """One prediction that was answered."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (Index("ix_predictions_model_at", "model_sha256", "at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"))
+    at: Mapped[datetime]
+    prediction: Mapped[str] = mapped_column(Text)
+    class_index: Mapped[int | None]
+    confidence: Mapped[float | None]
+    ood_score: Mapped[float | None]
+    ood_p_value: Mapped[float | None]
+    flagged: Mapped[bool | None]
+    latency_seconds: Mapped[float]
+    tags: Mapped[Json | None]
+    embedding: Mapped[bytes]
+    logits: Mapped[bytes]
+
+
+class InputRow(Base):
+    """What was sent, as it was sent. Apart from the prediction, so that it can be forgotten earlier."""
+
+    __tablename__ = "inputs"
+
+    prediction_id: Mapped[UUID] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    media_type: Mapped[str] = mapped_column(String(100))
+    content: Mapped[bytes]
+
+
+class RunRow(Base):
+    """One pass of the monitor over one window of one model."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index("ix_runs_model_until", "model_sha256", "until"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"))
+    reference_sha256: Mapped[str | None] = mapped_column(Sha256)
+    at: Mapped[datetime]
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    count: Mapped[int]
+    flagged: Mapped[int]
+    verdict: Mapped[str] = mapped_column(String(20))
+    sentence: Mapped[str] = mapped_column(Text)
+    seed: Mapped[str] = mapped_column(String(80))
+
+
+class CheckResultRow(Base):
+    """What one check found in one window."""
+
+    __tablename__ = "check_results"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    check: Mapped[str] = mapped_column(String(40), primary_key=True)
+    verdict: Mapped[str] = mapped_column(String(20))
+    sentence: Mapped[str] = mapped_column(Text)
+    statistic: Mapped[float | None]
+    p_value: Mapped[float | None]
+    effect: Mapped[float | None]
+    effect_name: Mapped[str | None] = mapped_column(String(80))
+    detail: Mapped[Json]
+
+
+class AlertRow(Base):
+    """The alert of one check on one model: there is only ever one, and it changes its state."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (UniqueConstraint("model_sha256", "check"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"))
+    check: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    since: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id"))
+    sentence: Mapped[str] = mapped_column(Text)
+
+
+class AlertEventRow(Base):
+    """A change of state of an alert, and the run that is its evidence."""
+
+    __tablename__ = "alert_events"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    alert_id: Mapped[UUID] = mapped_column(ForeignKey("alerts.id"), index=True)
+    at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(20))
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id"), index=True)
+    sentence: Mapped[str] = mapped_column(Text)
+
+
+class DeliveryRow(Base):
+    """The outbox: a message owed to a destination, written with the change of state that it tells of."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index("ix_deliveries_state_due_at", "state", "due_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("alert_events.id"))
+    destination: Mapped[str] = mapped_column(String(400))
+    state: Mapped[str] = mapped_column(String(20))
+    attempts: Mapped[int]
+    due_at: Mapped[datetime]
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+
+class ReportRow(Base):
+    """A drift report: the document that its page is drawn from, and Evidently's page beside it, both compressed."""
+
+    __tablename__ = "reports"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime]
+    document: Mapped[bytes]
+    columns_page: Mapped[bytes | None]
