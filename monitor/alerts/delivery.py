@@ -53,4 +53,4 @@ def _send(store: Store, delivery: Delivery, message: Message, now: Callable[[], 
 
 def retry_after(attempts: int) -> timedelta:
     """How long to wait after so many failed attempts: doubling from ten seconds to an hour."""
-    return min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY)
+    return min(FIRST_RETRY * int(2 ** (attempts - 1)), LONGEST_RETRY)

@@ -26,7 +26,7 @@ class FlaggedShare:
             raise NotApplicable("No input of this window was scored: the gateway ran without a reference.")
         share, expected = window.flagged_share, law.expected_share
         low, high = law.interval(window.scored_total)
-        counts = f"{window.flagged_total:,} of {window.scored_total:,} inputs ({share:.1%}) are unlike the training"
+        counts = f"{window.flagged_total:,} of {window.scored_total:,} inputs ({share:.1%}) are unlike training data"
         return Finding(
             statistic=share,
             p_value=law.p_value(window.flagged_total, window.scored_total),

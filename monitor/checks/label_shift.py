@@ -45,11 +45,8 @@ class LabelShift:
         draws = rng.multivariate_hypergeometric(pooled, int(n), size=PERMUTATIONS, method="marginals")
         change = shares[1] - shares[0]
         moved = float(np.abs(change).sum() / 2)
-        names = (
-            reference.origin.classes
-            if reference.origin and reference.origin.classes
-            else [str(i) for i in range(number)]
-        )
+        known = reference.origin.classes if reference.origin else []
+        names = known or [str(place) for place in range(number)]
         order = np.argsort(-np.abs(change))[:CLASSES_IN_DETAIL]
         most = ", ".join(f"{names[i]} {shares[0][i]:.0%} → {shares[1][i]:.0%}" for i in order[:3])
         return Finding(
