@@ -39,10 +39,7 @@ def judge(
     """
     missing = settings.minimum_rows - window.total
     if missing > 0:
-        sentence = (
-            f"Not enough data yet: {window.total:,} predictions, {missing:,} more are needed for a verdict "
-            f"(minimum_rows = {settings.minimum_rows:,})."
-        )
+        sentence = f"Not enough data yet: {window.total:,} predictions; {missing:,} more are needed for a verdict."
         results = tuple(CheckResult(check.name, Verdict.NOT_ENOUGH_DATA, sentence) for check in checks)
         return Judgement(Verdict.NOT_ENOUGH_DATA, sentence, results)
     # A generator per check: adding or failing one never changes the numbers of another.

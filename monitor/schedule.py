@@ -25,7 +25,7 @@ class Schedule:
         BadSettings: the crontab line can't be read.
     """
 
-    def __init__(self, settings: MonitorSettings, look: Callable[[], None], deliver: Callable[[], None]) -> None:
+    def __init__(self, settings: MonitorSettings, look: Callable[[], object], deliver: Callable[[], object]) -> None:
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(2)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -55,7 +55,7 @@ def _trigger(settings: MonitorSettings) -> CronTrigger | IntervalTrigger:
         ) from error
 
 
-def _guarded(job: Callable[[], None]) -> Callable[[], None]:
+def _guarded(job: Callable[[], object]) -> Callable[[], None]:
     def run() -> None:
         try:
             job()

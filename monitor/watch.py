@@ -19,7 +19,7 @@ from monitor.window import Window
 from store import Store
 from store.alerts import AlertEvent
 from store.clock import new_id, utc_now
-from store.errors import BadReference, NotFound
+from store.errors import BadReference, NotFound, TidegateError
 from store.models import ModelRecord
 from store.predictions import RecordedWindow
 from store.runs import RunRecord, Verdict
@@ -51,7 +51,16 @@ def watch(
     """Look at every model once. A model that can't be looked at does not stop the others."""
     until = now()
     settle(SETTLE.total_seconds())
-    return [watched for model in store.models.all() if (watched := watch_model(store, model, settings, until))]
+    found = []
+    for model in store.models.all():
+        try:
+            watched = watch_model(store, model, settings, until)
+        except TidegateError:
+            logger.exception("%s could not be looked at; the next pass tries again", model.name)
+            continue
+        if watched is not None:
+            found.append(watched)
+    return found
 
 
 def watch_model(store: Store, model: ModelRecord, settings: MonitorSettings, until: datetime) -> Watched | None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from sqlalchemy.orm import Session as Transaction
 
 from store import migrate
 from store.alerts import AlertRepository
+from store.clock import utc_now
 from store.deliveries import DeliveryRepository
 from store.engine import Database
 from store.models import ModelRepository
@@ -44,6 +46,14 @@ class Store:
         """One transaction for several repositories; durable when this returns."""
         with self.database.writing() as session:
             yield session
+
+    def forget_old_inputs(self) -> int:
+        """Delete raw inputs older than `keep_inputs_days`, in small steps, and say how many."""
+        before = utc_now() - timedelta(days=self.database.settings.keep_inputs_days)
+        forgotten = 0
+        while step := self.predictions.forget_inputs_before(before):
+            forgotten += step
+        return forgotten
 
     def close(self) -> None:
         """Close every connection."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
@@ -72,6 +72,15 @@ class Database:
         with self._connected({_WRITES: True}) as connection, Session(connection, expire_on_commit=False) as session:
             yield session
             session.commit()
+
+    def ping(self) -> None:
+        """See that the database answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
 
     @contextmanager
     def _connected(self, options: dict[str, Any]) -> Iterator[Connection]:

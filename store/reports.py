@@ -62,6 +62,11 @@ class ReportRepository:
             raise NotFound(f"The report of run {run_id} has no page of columns. The monitor's log says why.")
         return zlib.decompress(page).decode()
 
+    def has_columns_page(self, run_id: UUID) -> bool:
+        """Whether Evidently's page was written beside a report."""
+        with self._database.reading() as session:
+            return bool(session.scalar(select(ReportRow.columns_page.is_not(None)).where(ReportRow.run_id == run_id)))
+
     def recent(self, *, limit: int = 100) -> list[ReportEntry]:
         """The latest reports, newest first."""
         query = (

@@ -1,0 +1,128 @@
+"""The drift report: a document of plain values, and the one self-contained page drawn from it."""
+
+import logging
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from monitor import checks
+from monitor.watch import Watched
+from reports.render import page
+from reports.sections import SECTIONS
+from reports.sections.base import Record
+from store.runs import CheckResult, Verdict
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """A drift report. In a notebook it shows itself."""
+
+    document: dict[str, Any]
+
+    def html(self, *, site: bool = False, columns_page: str | None = None) -> str:
+        """One page that opens offline.
+
+        Args:
+            site: whether it is served by a gateway, with its navigation.
+            columns_page: the address of Evidently's page beside it.
+        """
+        drawn = []
+        for section in SECTIONS:
+            values = self.document["sections"].get(section.name)
+            if values is not None:
+                drawn.append({"title": section.title, "lead": section.lead, "body": section.draw(values)})
+        return page(
+            "report.html",
+            inline_style=not site,
+            site=site,
+            document=self.document,
+            sections=drawn,
+            columns_page=columns_page,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page, or the document if the name ends in .json."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix == ".json":
+            target.write_bytes(orjson.dumps(self.document, option=orjson.OPT_INDENT_2))
+        else:
+            target.write_text(self.html(), encoding="utf-8")
+        return target
+
+    def _repr_html_(self) -> str:
+        # A frame of its own keeps the report's style from the notebook's and the notebook's from the report's.
+        return f'<iframe srcdoc="{escape(self.html())}" style="width:100%;height:720px;border:0"></iframe>'
+
+
+def drift_report(watched: Watched, record: Record) -> DriftReport:
+    """The report of one pass of the monitor.
+
+    Args:
+        watched: what was found.
+        record: where the inputs and counts of the window lie.
+    """
+    run, model = watched.run, watched.model
+    sections: dict[str, Any] = {}
+    for section in SECTIONS:
+        try:
+            sections[section.name] = section.values(watched, record)
+        except Exception:
+            # One drawing that fails must not take the verdicts with it; the page shows which one is missing.
+            logger.exception("the section %s of the report failed", section.name)
+            sections[section.name] = None
+    return DriftReport(
+        {
+            "format": FORMAT,
+            "run": str(run.id),
+            "at": run.at.isoformat(),
+            "since": run.since.isoformat(),
+            "until": run.until.isoformat(),
+            "count": run.count,
+            "flagged": run.flagged,
+            "verdict": run.verdict.value,
+            "headline": _headline(run.verdict),
+            "sentence": run.sentence,
+            "seed": run.seed,
+            "reference": run.reference_sha256,
+            "model": {"sha256": model.sha256, "name": model.name, "application": model.application, "task": model.task},
+            "reference_warnings": [] if watched.reference is None else list(watched.reference.warnings),
+            "checks": [_check(result) for result in run.results],
+            "alerts": [
+                {"check": checks.title(event.check), "state": event.state.value, "sentence": event.sentence}
+                for event in watched.events
+            ],
+            "sections": sections,
+        }
+    )
+
+
+def _check(result: CheckResult) -> dict[str, Any]:
+    return {
+        "name": result.check,
+        "title": checks.title(result.check),
+        "verdict": result.verdict.value,
+        "sentence": result.sentence,
+        "statistic": result.statistic,
+        "p_value": result.p_value,
+        "effect": result.effect,
+        "effect_name": result.effect_name,
+        "detail": result.detail,
+    }
+
+
+def _headline(verdict: Verdict) -> str:
+    return {
+        Verdict.OK: "Nothing has changed",
+        Verdict.SHIFTED: "Production has shifted",
+        Verdict.NOT_ENOUGH_DATA: "Not enough data yet",
+        Verdict.NOT_APPLICABLE: "Nothing to compare with",
+        Verdict.FAILED: "The comparison failed",
+    }[verdict]

@@ -1,0 +1,142 @@
+"""Rows: checked column by column, then transformed by the learner's own procs."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pandas as pd
+
+from serving.adapters.base import Adapter, Item
+from store.errors import BadInput, BadLearner
+from store.predictions import RawInput
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class Tabular(Adapter):
+    """A learner over rows of a table."""
+
+    application: ClassVar[str] = "tabular"
+
+    def __init__(self, learner: Any) -> None:
+        from fastai.tabular.core import FillMissing
+
+        self._dls = learner.dls
+        procs = self._dls.train_ds.procs
+        fill = next((proc for proc in procs.fs if isinstance(proc, FillMissing)), None)
+        self._filled: dict[str, Any] = {} if fill is None else dict(fill.na_dict)
+        added = {f"{name}_na" for name in self._filled} if fill is not None and fill.add_col else set()
+        self.categorical = [name for name in self._dls.cat_names if name not in added]
+        self.continuous = list(self._dls.cont_names)
+        classes = getattr(procs, "categorify", None)
+        self._categories: dict[str, set[Any]] = {
+            name: set(classes.classes[name]) if classes is not None and name in classes.classes else set()
+            for name in self.categorical
+        }
+        self._order = [*self.categorical, *self.continuous]
+        try:
+            self.batch([self.decode(self.example())])
+        except Exception as error:
+            raise BadLearner(
+                f"The learner's table steps fail on a plain row: {type(error).__name__}: {error}. "
+                f"Its procs are {procs}."
+            ) from error
+
+    @classmethod
+    def serves(cls, learner: Any) -> bool:
+        from fastai.tabular.core import Tabular as Table
+
+        return isinstance(learner.dls.train_ds, Table)
+
+    def decode(self, raw: RawInput) -> Item:
+        row = orjson.loads(raw.content)
+        if not isinstance(row, dict):
+            raise BadInput("A row must be an object that gives each column its value.")
+        missing = [name for name in self._order if name not in row]
+        if missing:
+            raise BadInput(
+                f"The row lacks {_names(missing)}. The learner needs {_names(self._order)}.", field=missing[0]
+            )
+        unknown = [name for name in row if name not in self._order]
+        if unknown:
+            raise BadInput(
+                f"The row has {_names(unknown)}, which the learner does not know. It takes {_names(self._order)}.",
+                field=unknown[0],
+            )
+        notes: list[str] = []
+        checked: dict[str, Any] = {name: self._category(name, row[name], notes) for name in self.categorical}
+        checked |= {name: self._number(name, row[name], notes) for name in self.continuous}
+        return Item(checked, tuple(notes))
+
+    def _category(self, name: str, value: Any, notes: list[str]) -> Any:
+        if isinstance(value, dict | list):
+            raise BadInput(f"The column {name} takes one category, and {type(value).__name__} came.", field=name)
+        if value is None:
+            notes.append(f"{name}: missing; the learner sees it as unknown")
+        elif self._categories[name] and value not in self._categories[name]:
+            notes.append(f"{name}: {value!r} was not in training; the learner sees it as unknown")
+        return value
+
+    def _number(self, name: str, value: Any, notes: list[str]) -> float:
+        if value is None:
+            if name not in self._filled:
+                raise BadInput(
+                    f"The column {name} is missing (null or NaN), and it never was in training, so the learner can't "
+                    "fill it. Send a number.",
+                    field=name,
+                )
+            notes.append(f"{name}: missing; filled as in training")
+            return math.nan
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadInput(f"The column {name} takes a number, and {value!r} came.", field=name)
+        if abs(value) > _LARGEST:
+            raise BadInput(f"The number {value:g} in column {name} is larger than the learner can hold.", field=name)
+        return float(value)
+
+    def batch(self, items: Sequence[Item]) -> tuple[Any, ...]:
+        from fastai.torch_core import to_device
+
+        rows = [item.content for item in items]
+        frame = pd.DataFrame(
+            {name: pd.Series([row[name] for row in rows], dtype=object) for name in self.categorical}
+            | {name: np.array([row[name] for row in rows], np.float64) for name in self.continuous}
+        )
+        dl = self._dls.test_dl(frame, bs=len(rows), num_workers=0)
+        dl.before_iter()
+        batch = dl.after_batch(to_device(dl.create_batch(range(len(rows))), dl.device))
+        return tuple(batch)[: self._dls.n_inp]
+
+    def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
+        values = [item.content[name] for name in self.continuous]
+        return np.nan_to_num(np.array(values, np.float32))
+
+    def example(self) -> RawInput:
+        row: dict[str, Any] = {}
+        for name in self.categorical:
+            # fastai's own first class is its mark for "missing".
+            known = [value for value in self._categories[name] if value != "#na#" and value == value]
+            first = min(known, key=str, default="")
+            row[name] = first.item() if isinstance(first, np.generic) else first
+        normalize = getattr(self._dls.train_ds.procs, "normalize", None)
+        means = getattr(normalize, "means", {}) if normalize is not None else {}
+        for name in self.continuous:
+            row[name] = round(float(means[name]), 3) if name in means else 0.0
+        return raw_row(row)
+
+    def columns(self, raw: RawInput) -> dict[str, Any]:
+        fields: dict[str, Any] = orjson.loads(raw.content)
+        return fields
+
+
+def raw_row(row: dict[str, Any]) -> RawInput:
+    """A row as the gateway receives it; NaN becomes null, as JSON has none."""
+    return RawInput("application/json", orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _names(names: Sequence[str]) -> str:
+    quoted = [f"{name!r}" for name in names[:12]]
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(quoted)}{more}"

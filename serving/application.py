@@ -1,0 +1,48 @@
+"""The application factory: routes, problems, pages, and the life of the gateway."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from reports.render import STATIC
+from serving import problems
+from serving.gateway import Gateway
+from serving.routes import ROUTERS
+from serving.routes.state import State
+
+DESCRIPTION = """Predictions of an exported fastai learner, each recorded and scored against the training data.
+Errors are RFC 9457 problem details: they say what happened, what it means and what to do."""
+
+
+def create_application(gateway: Gateway, destinations: list[str]) -> FastAPI:
+    """The gateway as an ASGI application.
+
+    Args:
+        gateway: what it serves; started and stopped with the application.
+        destinations: where alerts go, for the alerts page.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        gateway.start()
+        yield
+        await gateway.stop()
+
+    app = FastAPI(
+        title=f"Tidegate: {gateway.model.name}",
+        version=version("tidegate"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        # FastAPI's own page of the API fetches its scripts from elsewhere; ours are served from here.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.tidegate = State(gateway, destinations)
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app

@@ -1,0 +1,127 @@
+"""Compares a folder or a table with a reference, without a server and without a record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+
+from monitor.judge import judge
+from monitor.reference import Reference
+from monitor.settings import MonitorSettings
+from monitor.watch import Watched, generator
+from monitor.window import Window
+from reports.drift import DriftReport, drift_report
+from serving.collect import Collected, Track, collect, silently
+from serving.engine import Engine
+from serving.recorder import text_of
+from serving.sources import LabelledInput
+from store.clock import new_id, utc_now
+from store.models import ModelRecord
+from store.predictions import FlaggedCount, RawInput, RecordedWindow
+from store.runs import RunRecord
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found, its report, and the inputs that could not be read."""
+
+    watched: Watched
+    report: DriftReport
+    refused: list[tuple[str, str]]
+
+    def strangest(self, number: int) -> list[tuple[str, str, float]]:
+        """Name, prediction and p-value of the inputs furthest from training."""
+        recorded = self.watched.recorded
+        order = np.argsort(-recorded.scores, kind="stable")[:number]
+        return [
+            (str(recorded.tags[place]["input"]), recorded.predictions[place], float(recorded.p_values[place]))
+            for place in order
+        ]
+
+
+@dataclass(frozen=True)
+class _Unrecorded:
+    """Looks inputs up where they lie; they have no times."""
+
+    inputs: dict[UUID, LabelledInput]
+
+    def raw_inputs(self, ids: Sequence[UUID]) -> dict[UUID, RawInput]:
+        return {one: self.inputs[one].read() for one in ids}
+
+    def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
+        return []
+
+
+def check_inputs(
+    engine: Engine,
+    reference: Reference,
+    inputs: Sequence[LabelledInput],
+    settings: MonitorSettings,
+    track: Track = silently,
+) -> Checked:
+    """Compare inputs with a reference, by the very checks of the monitor.
+
+    Raises:
+        BadInput: not one input can be read.
+    """
+    collected = collect(engine, inputs, track, "inputs")
+    recorded = _recorded(collected, reference)
+    seed = f"{engine.loaded.sha256}/{len(collected.inputs)}"
+    judgement = judge(reference, Window.of_record(recorded), settings, generator(seed))
+    origin = reference.origin
+    assert origin is not None, "the reference was seen to belong to the learner"
+    model = ModelRecord(
+        sha256=engine.loaded.sha256 or "",
+        name=engine.loaded.name,
+        application=engine.adapter.application,
+        task=engine.task.name,
+        classes=engine.task.classes,
+        reference_sha256=None,
+        registered_at=recorded.until,
+    )
+    run = RunRecord(
+        id=new_id(),
+        model_sha256=model.sha256,
+        reference_sha256=None,
+        at=recorded.until,
+        since=recorded.since,
+        until=recorded.until,
+        count=recorded.total,
+        flagged=recorded.flagged_total,
+        verdict=judgement.verdict,
+        sentence=judgement.sentence,
+        seed=seed,
+        results=judgement.results,
+    )
+    watched = Watched(model, reference, recorded, run, ())
+    record = _Unrecorded(dict(zip(recorded.ids, collected.inputs, strict=True)))
+    return Checked(watched, drift_report(watched, record), collected.refused)
+
+
+def _recorded(collected: Collected, reference: Reference) -> RecordedWindow:
+    outputs = collected.outputs
+    # Through float16, as the record keeps them: a check and a monitor see the same numbers.
+    with np.errstate(over="ignore"):
+        embeddings = outputs.embedding.astype(np.float16).astype(np.float32)
+    scores = reference.score(outputs.embedding, outputs.logits)
+    now, n = utc_now(), len(outputs)
+    return RecordedWindow(
+        since=now,
+        until=now,
+        total=n,
+        scored_total=n,
+        flagged_total=int(scores.flagged.sum()),
+        ids=[new_id() for _ in range(n)],
+        at=[now] * n,
+        predictions=[text_of(prediction) for prediction in outputs.predictions],
+        tags=[{"input": one.name} for one in collected.inputs],
+        embeddings=embeddings,
+        logits=outputs.logits,
+        class_indices=np.full(n, -1, np.int64) if outputs.class_indices is None else outputs.class_indices,
+        confidences=np.full(n, np.nan) if outputs.confidences is None else outputs.confidences,
+        scores=scores.score,
+        p_values=scores.p_value,
+        flagged=scores.flagged,
+    )

@@ -1,0 +1,92 @@
+"""Errors as RFC 9457 problem details: one mapping for the whole gateway."""
+
+import logging
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+
+from reports import pages
+from serving.negotiation import wants_html
+from store.errors import BadInput, NotFound, Overloaded, StoreUnavailable, TidegateError
+
+logger = logging.getLogger(__name__)
+
+_STATUS: dict[type[TidegateError], int] = {NotFound: 404, Overloaded: 503, StoreUnavailable: 503}
+
+
+def problem(error: TidegateError) -> dict[str, Any]:
+    """The body that tells a caller of an error: what happened, what it means, what to do."""
+    status = error.status if isinstance(error, BadInput) else _STATUS.get(type(error), 500)
+    body: dict[str, Any] = {"type": "about:blank", "title": error.title, "status": status, "detail": str(error)}
+    if isinstance(error, BadInput) and error.field is not None:
+        body["field"] = error.field
+    return body
+
+
+def answer(error: TidegateError) -> Response:
+    """The response for an error."""
+    body = problem(error)
+    headers = {}
+    if isinstance(error, Overloaded):
+        headers["retry-after"] = str(error.retry_after_seconds)
+    elif body["status"] == 503:
+        headers["retry-after"] = "5"
+    return response(body, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with a problem."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, TidegateError)
+        if isinstance(error, NotFound) and wants_html(request):
+            return HTMLResponse(pages.missing(error.title, str(error)), 404)
+        if not isinstance(error, BadInput | NotFound):
+            logger.error("%s: %s", type(error).__name__, error)
+        return answer(error)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        field = ".".join(str(step) for step in first["loc"])
+        return answer(BadInput(f"{field}: {first['msg']}.", field=field))
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404 and wants_html(request):
+            return HTMLResponse(
+                pages.missing("There is no such page", f"{request.url.path} is not an address here."), 404
+            )
+        body = {
+            "type": "about:blank",
+            "title": str(error.detail),
+            "status": error.status_code,
+            "detail": str(error.detail),
+        }
+        return response(body, dict(error.headers or {}))
+
+    async def unforeseen(_request: Request, error: Exception) -> Response:
+        logger.error("a request failed in an unforeseen way", exc_info=error)
+        return response(
+            {
+                "type": "about:blank",
+                "title": "Tidegate failed",
+                "status": 500,
+                "detail": "This is a fault of the gateway, not of the request. Its log has the details.",
+            },
+            {},
+        )
+
+    app.add_exception_handler(TidegateError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unforeseen)
+
+
+def response(body: dict[str, Any], headers: dict[str, str]) -> Response:
+    """A problem's body as a response."""
+    return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")

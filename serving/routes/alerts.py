@@ -1,0 +1,33 @@
+"""Alerts, as JSON and as a page."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+
+from reports import pages
+from serving.routes.state import Shared, json_response
+from store.alerts import AlertState
+
+router = APIRouter(tags=["alerts"])
+
+
+@router.get("/v1/alerts")
+def alerts(
+    state: Shared, is_: Annotated[Literal["firing", "resolved"] | None, Query(alias="state")] = None
+) -> Response:
+    """Every alert, or those firing or resolved; with the latest changes of state."""
+    store = state.gateway.store
+    chosen = store.alerts.all(None if is_ is None else AlertState(is_))
+    return json_response(
+        {
+            "alerts": [asdict(alert) for alert in chosen],
+            "events": [asdict(event) for event in store.alerts.events(limit=50)],
+        }
+    )
+
+
+@router.get("/alerts", include_in_schema=False)
+def page(state: Shared) -> Response:
+    return HTMLResponse(pages.alerts(state.gateway.store, state.destinations))

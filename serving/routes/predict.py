@@ -1,0 +1,174 @@
+"""Predictions."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from serving import problems
+from serving.gateway import Answered, Gateway
+from serving.requests import TAGS_HEADER, read_request
+from serving.routes.state import Shared, json_response
+from store.errors import BadInput
+
+router = APIRouter(tags=["predictions"])
+
+NO_REFERENCE = (
+    "This model has no reference, so nothing is scored. "
+    "Make one with `tidegate profile export.pkl --data TRAINING_DATA`."
+)
+
+
+class OodAnswer(BaseModel):
+    """How far an input lies from the training data."""
+
+    score: float | None = Field(description="fused out-of-domain score; higher = further out; null if not finite")
+    p_value: float = Field(description="share of held-out training inputs that are at least as strange")
+    flagged: bool = Field(description="whether p_value is at most the reference's alpha")
+
+
+class PredictionAnswer(BaseModel):
+    """One input's answer."""
+
+    id: str = Field(description="the recorded prediction's id, a UUIDv7")
+    prediction: str | float | list[str] | list[float]
+    probabilities: dict[str, float] | None = Field(description="by class; null for learners that predict numbers")
+    confidence: float | None
+    ood: OodAnswer | None = Field(description="null where the model has no reference")
+    notes: list[str] = Field(
+        default_factory=list, description="what was odd about the input, such as an unknown category"
+    )
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+
+
+class RefusedAnswer(BaseModel):
+    """An input of a mixed batch that can't be used."""
+
+    problem: Problem
+
+
+class PredictAnswer(BaseModel):
+    """The answers, in the order of the inputs."""
+
+    predictions: list[PredictionAnswer | RefusedAnswer]
+    model: str = Field(description="SHA-256 of the exported learner")
+    ood_reason: str | None = Field(None, description="why `ood` is null")
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "tags": {"type": "string", "example": '{"site": "berlin"}'},
+                    },
+                }
+            },
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
+            "image/jpeg": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["rows"],
+                    "properties": {
+                        "rows": {"type": "array", "items": {"type": "object"}},
+                        "tags": {"type": "object", "example": {"site": "berlin"}},
+                    },
+                }
+            },
+        },
+    },
+    "parameters": [
+        {
+            "name": TAGS_HEADER,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "example": '{"site": "berlin"}'},
+            "description": "slices of this request, as a small JSON object",
+        }
+    ],
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": words}
+    for status, words in (
+        (400, "not readable"),
+        (413, "too large, or too many"),
+        (415, "of a kind this learner does not take"),
+        (422, "can't be used; says which field and what to send instead"),
+        (503, "busy, or the prediction could not be recorded; see Retry-After"),
+    )
+}
+
+
+@router.post("/v1/predict", response_model=PredictAnswer, responses=_PROBLEMS, openapi_extra=_BODY)
+async def predict(request: Request, state: Shared) -> Response:
+    """Predict one or many inputs; each is recorded before it is answered.
+
+    Pictures: multipart/form-data with the field `file`, repeated, or the bytes of one image. Tables: JSON rows.
+    """
+    gateway = state.gateway
+    asked = await read_request(request, gateway.engine.adapter.application, gateway.settings)
+    answers = await gateway.predict(asked.inputs, asked.tags)
+    located = [
+        _located(answer, asked.field.format(place)) if isinstance(answer, BadInput) else answer
+        for place, answer in enumerate(answers)
+    ]
+    refused = [answer for answer in located if isinstance(answer, BadInput)]
+    if len(refused) == len(located):
+        return _all_refused(refused)
+    body: dict[str, Any] = {"predictions": [_answer(gateway, one) for one in located], "model": gateway.model.sha256}
+    if gateway.reference is None:
+        body["ood_reason"] = NO_REFERENCE
+    return json_response(body)
+
+
+def _answer(gateway: Gateway, answer: Answered | BadInput) -> dict[str, Any]:
+    if isinstance(answer, BadInput):
+        return {"problem": problems.problem(answer)}
+    body: dict[str, Any] = {
+        "id": str(answer.id),
+        "prediction": answer.prediction,
+        "probabilities": None
+        if answer.probabilities is None
+        else dict(zip(gateway.engine.task.classes, answer.probabilities, strict=True)),
+        "confidence": answer.confidence,
+        "ood": None
+        if answer.ood is None
+        else {"score": answer.ood.score, "p_value": answer.ood.p_value, "flagged": answer.ood.flagged},
+    }
+    if answer.notes:
+        body["notes"] = list(answer.notes)
+    return body
+
+
+def _located(error: BadInput, place: str) -> BadInput:
+    """The same error with the place of its input before its field."""
+    return BadInput(str(error), field=place if error.field is None else f"{place}.{error.field}", status=error.status)
+
+
+def _all_refused(refused: list[BadInput]) -> Response:
+    if len(refused) == 1:
+        return problems.answer(refused[0])
+    body = {
+        "type": "about:blank",
+        "title": BadInput.title,
+        "status": 422,
+        "detail": f"None of the {len(refused):,} inputs can be used. The first: {refused[0]}",
+        "errors": [problems.problem(error) for error in refused],
+    }
+    return problems.response(body, {})

@@ -1,0 +1,74 @@
+"""The page to try the model on. It works without JavaScript: a form, and a page with the answer."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from reports import pages
+from reports.pictures import thumbnail_uri
+from serving import problems
+from serving.requests import read_request
+from serving.routes.state import Shared, State, curl_line
+from store.errors import BadInput, Overloaded, StoreUnavailable, TidegateError
+from store.predictions import RawInput
+
+router = APIRouter(include_in_schema=False)
+
+TAGS = {"source": "try-it"}
+_PICTURE_SIDE = 320
+
+
+@router.get("/try")
+def form(request: Request, state: Shared) -> Response:
+    return _page(request, state, _example_row(state))
+
+
+@router.post("/try")
+async def answer(request: Request, state: Shared) -> Response:
+    gateway = state.gateway
+    row: dict[str, Any] | None = None
+    try:
+        if gateway.engine.adapter.application == "tabular":
+            row = _typed(dict(await request.form()), _example_row(state) or {})
+            inputs = [RawInput("application/json", orjson.dumps(row))]
+        else:
+            asked = await read_request(request, gateway.engine.adapter.application, gateway.settings)
+            inputs = asked.inputs[:1]
+        (result,) = await gateway.predict(inputs, TAGS)
+    except (BadInput, Overloaded, StoreUnavailable) as error:
+        return _refused(request, state, row, error)
+    if isinstance(result, BadInput):
+        return _refused(request, state, row, result)
+    picture = None if row is not None else thumbnail_uri(inputs[0].content, _PICTURE_SIDE)
+    return _page(request, state, row, answer=result, probabilities=result.probabilities, picture=picture)
+
+
+def _page(request: Request, state: State, fields: dict[str, Any] | None, status: int = 200, **values: Any) -> Response:
+    gateway = state.gateway
+    html = pages.try_it(gateway.model, curl=curl_line(gateway, request), fields=fields, **values)
+    return HTMLResponse(html, status_code=status)
+
+
+def _refused(request: Request, state: State, row: dict[str, Any] | None, error: TidegateError) -> Response:
+    body = problems.problem(error)
+    fields = row if row is not None else _example_row(state)
+    return _page(request, state, fields, body["status"], problem=body)
+
+
+def _example_row(state: State) -> dict[str, Any] | None:
+    adapter = state.gateway.engine.adapter
+    return adapter.columns(adapter.example()) or None
+
+
+def _typed(sent: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    """A form sends text only; columns that hold numbers get numbers, and empty fields are missing values."""
+    row: dict[str, Any] = {}
+    for name, text in sent.items():
+        number = isinstance(example.get(name), int | float) and not isinstance(example.get(name), bool)
+        try:
+            row[name] = None if text == "" else float(text) if number else text
+        except ValueError:
+            row[name] = text
+    return row

@@ -1,0 +1,20 @@
+"""What the gateway accepts, and how it works through it."""
+
+from pydantic import BaseModel, Field
+
+
+class ServingSettings(BaseModel):
+    """Settings of the prediction gateway."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every one of this machine")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
+    name: str | None = Field(None, description="what the model is called on pages; by default the file's name")
+    record_inputs: bool = Field(True, description="keep what was sent (images, rows) beside the predictions")
+    monitor: bool = Field(True, description="run the scheduled monitor beside the gateway, in a process of its own")
+    maximum_items: int = Field(64, ge=1, description="inputs in one request")
+    maximum_body_bytes: int = Field(32 * 1024 * 1024, ge=1, description="size of one request")
+    maximum_megapixels: float = Field(50.0, gt=0, description="size of one image, read from its header")
+    maximum_batch: int = Field(32, ge=1, description="inputs in one forward pass")
+    maximum_waiting: int = Field(256, ge=1, description="inputs that wait; more are refused with 503")
+    decode_threads: int = Field(2, ge=1, description="threads that decode inputs beside the forward pass")
+    grace_seconds: float = Field(20.0, gt=0, description="time to finish what was accepted after SIGTERM")

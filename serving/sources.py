@@ -1,0 +1,124 @@
+"""Where labelled inputs come from: a folder of pictures, or a table of rows or of file names. Each is read when needed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from serving.adapters.base import Adapter
+from serving.adapters.tabular import Tabular, raw_row
+from serving.adapters.vision import media_type_of
+from store.errors import BadInput
+from store.predictions import RawInput
+
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+_LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y")
+
+
+@dataclass(frozen=True)
+class LabelledInput:
+    """One input to come: `name` for people, `label` where known, `read` to get it."""
+
+    name: str
+    label: str | None
+    read: Callable[[], RawInput]
+
+
+def labelled_inputs(path: Path, adapter: Adapter, target: str | None = None) -> list[LabelledInput]:
+    """The inputs at a path.
+
+    Args:
+        path: a folder of pictures, whose sub-folders are taken for classes; or a CSV whose rows are inputs of a tabular
+            learner or name picture files and labels.
+        adapter: the learner's adapter, which decides what a CSV means.
+        target: the learner's target column, for tables of rows.
+
+    Raises:
+        BadInput: nothing there that this learner can use.
+    """
+    if path.is_dir():
+        found = _folder(path)
+    elif path.is_file():
+        table = _read_table(path)
+        found = _rows(table, adapter, target) if isinstance(adapter, Tabular) else _files(path, table)
+    else:
+        raise BadInput(f"{path} is not there. Name a folder of pictures or a CSV file.")
+    if not found:
+        raise BadInput(f"{path} holds nothing that this {adapter.application} learner can use.")
+    return found
+
+
+def _folder(folder: Path) -> list[LabelledInput]:
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+    return [
+        LabelledInput(str(file.relative_to(folder)), None if file.parent == folder else file.parent.name, _reader(file))
+        for file in files
+    ]
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, skipinitialspace=True)
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path} can't be read as CSV: {error}") from error
+
+
+def _rows(table: pd.DataFrame, adapter: Tabular, target: str | None) -> list[LabelledInput]:
+    wanted = [*adapter.categorical, *adapter.continuous]
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise BadInput(
+            f"The table lacks the columns {', '.join(missing)}. It has {', '.join(map(str, table.columns))}.",
+            field=missing[0],
+        )
+    rows = plain_rows(table[wanted])
+    labels = [None] * len(rows) if target not in table.columns else [str(label) for label in table[target]]
+    return [
+        LabelledInput(f"row {number}", label, _given(raw_row(row)))
+        for number, (row, label) in enumerate(zip(rows, labels, strict=True))
+    ]
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as plain values; missing ones as None."""
+    columns = {name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in table.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _files(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
+    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    files = (
+        next((name for name in text if (path.parent / str(table[name].iloc[0])).is_file()), None)
+        if len(table)
+        else None
+    )
+    if files is None:
+        raise BadInput(
+            f"No column of {path} names picture files beside it. One column must hold paths relative to {path.parent}."
+        )
+    others = [name for name in table.columns if name != files]
+    label = next((name for name in others if str(name).lower() in _LABEL_COLUMNS), others[0] if others else None)
+    labels: Sequence[Any] = [None] * len(table) if label is None else table[label].tolist()
+    return [
+        LabelledInput(
+            str(name), None if given is None or given != given else str(given), _reader(path.parent / str(name))
+        )
+        for name, given in zip(table[files], labels, strict=True)
+    ]
+
+
+def _reader(file: Path) -> Callable[[], RawInput]:
+    def read() -> RawInput:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise BadInput(f"{file} can't be read: {error.strerror}.") from error
+        return RawInput(media_type_of(content), content)
+
+    return read
+
+
+def _given(raw: RawInput) -> Callable[[], RawInput]:
+    return lambda: raw

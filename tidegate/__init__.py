@@ -1,0 +1,38 @@
+"""Tidegate: serve an exported fastai learner, record every prediction, and notice when production leaves training.
+
+    from tidegate import profile
+    profile(learn).save("digits.reference")
+
+Names are imported when they are first used, so that `import tidegate` takes milliseconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monitor.fit import fit_reference
+    from monitor.reference import Reference, Scores
+    from reports.drift import DriftReport
+    from store.errors import TidegateError
+    from tidegate.notebook import profile
+
+_HOMES = {
+    "DriftReport": "reports.drift",
+    "Reference": "monitor.reference",
+    "Scores": "monitor.reference",
+    "TidegateError": "store.errors",
+    "fit_reference": "monitor.fit",
+    "profile": "tidegate.notebook",
+}
+
+__all__ = ["DriftReport", "Reference", "Scores", "TidegateError", "fit_reference", "profile"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

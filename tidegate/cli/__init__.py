@@ -1,0 +1,34 @@
+"""The command line, one file per verb. Verbs import what they need when they run, so that help comes at once."""
+
+import sys
+
+import typer
+
+from tidegate.cli import alerts, check, database, monitor, profile, report, serve, settings
+
+app = typer.Typer(
+    name="tidegate",
+    help="Serve an exported fastai learner, record every prediction, and notice when production leaves training.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for verb in (profile, serve, check, monitor, report, alerts, settings):
+    verb.register(app)
+app.add_typer(database.app, name="db")
+
+
+def main() -> None:
+    """Run a verb. An error that a person has to know of is one line and exit code 2."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        # Imported late: the room below brings SQLAlchemy with it, and `--help` must come at once.
+        from store.errors import TidegateError
+
+        if not isinstance(error, TidegateError):
+            raise
+        typer.secho(f"{error.title}: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(2)

@@ -1,0 +1,36 @@
+"""`tidegate alerts`: what is firing, and what was."""
+
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Database
+
+
+def register(app: typer.Typer) -> None:
+    app.command("alerts")(alerts)
+
+
+def alerts(
+    database: Database = None,
+    firing: Annotated[bool, typer.Option("--firing", help="Only those that fire now.")] = False,
+) -> None:
+    """List the **alerts** of every model.
+
+    Example: `tidegate alerts --firing`
+    """
+    from store import Store
+    from store.alerts import AlertState
+    from tidegate.settings import load_settings
+
+    store = Store.open(load_settings(store={"database": database}).store)
+    names = {model.sha256: model.name for model in store.models.all()}
+    found = store.alerts.all(AlertState.FIRING if firing else None)
+    if not found:
+        typer.echo("No alert is firing." if firing else "No alert has ever fired.")
+    for alert in found:
+        colour = "red" if alert.state is AlertState.FIRING else "green"
+        state = typer.style(f"{alert.state.value:<8}", fg=colour)
+        typer.echo(f"{state} {names[alert.model_sha256]}: {alert.check}, since {alert.since:%Y-%m-%d %H:%M} UTC")
+        typer.echo(f"         {alert.sentence}")
+    store.close()

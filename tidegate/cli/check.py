@@ -1,0 +1,68 @@
+"""`tidegate check`: is this data like the training data?"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Alpha, Export, Imports, Reference, Sha256, reference_beside
+
+STRANGEST = 5
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+
+
+def check(
+    export: Export,
+    data: Annotated[Path, typer.Argument(help="New data: a folder of pictures or a CSV.", show_default=False)],
+    reference: Reference = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the report here: .html, or .json.")
+    ] = None,
+    alpha: Alpha = None,
+    minimum_rows: Annotated[int, typer.Option(help="Fewer inputs get no verdict.", min=2)] = 30,
+    sha256: Sha256 = None,
+    import_: Imports = None,
+) -> None:
+    """Is this folder or CSV **like the training data**? Without a server. Exit code 0: yes, 1: shifted, 2: no verdict.
+
+    Example: `tidegate check digits.pkl new_batch/ -o report.html`
+    """
+    from monitor.reference import Reference as ReferenceProfile
+    from serving.gateway import check_belongs
+    from serving.offline import check_inputs
+    from serving.probes import check_parity
+    from serving.sources import labelled_inputs
+    from store.errors import BadInput
+    from store.runs import Verdict
+    from tidegate.cli.loading import load_engine
+    from tidegate.progress import track
+    from tidegate.settings import load_settings
+
+    settings = load_settings(monitor={"alpha": alpha, "minimum_rows": minimum_rows})
+    profile = ReferenceProfile.load(reference or reference_beside(export))
+    engine = load_engine(export, sha256, import_)
+    check_belongs(engine, profile)
+    check_parity(engine, profile.probes)
+    targets = getattr(engine.loaded.learner.dls, "y_names", None)
+    inputs = labelled_inputs(data, engine.adapter, str(targets[0]) if targets else None)
+    checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)
+    run = checked.watched.run
+    typer.secho(checked.report.document["headline"], bold=True, fg="red" if run.verdict is Verdict.SHIFTED else None)
+    for result in run.results:
+        typer.echo(f"  {result.verdict.value:>15}  {result.sentence}")
+    if checked.refused:
+        typer.echo(
+            f"{len(checked.refused):,} inputs can't be read. The first, {checked.refused[0][0]}: {checked.refused[0][1]}"
+        )
+    typer.echo("The strangest inputs:")
+    for name, prediction, p_value in checked.strangest(STRANGEST):
+        typer.echo(f"  {name}: predicted {prediction}; {p_value:.2%} of held-out inputs are as strange")
+    if output is not None:
+        typer.echo(f"Report: {checked.report.save(output)}")
+    if run.verdict not in (Verdict.OK, Verdict.SHIFTED):
+        raise BadInput(run.sentence)
+    sys.exit(1 if run.verdict is Verdict.SHIFTED else 0)

@@ -1,0 +1,94 @@
+"""`tidegate monitor`: look at production on a schedule, or once."""
+
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli.options import AlertTo, Alpha, Database
+
+if TYPE_CHECKING:
+    from monitor.settings import MonitorSettings
+    from store import Store
+
+
+def register(app: typer.Typer) -> None:
+    app.command("monitor")(monitor)
+
+
+def monitor(
+    once: Annotated[bool, typer.Option("--once", help="Look once, now, and say what was found.")] = False,
+    database: Database = None,
+    every: Annotated[float | None, typer.Option(help="Minutes between two looks; by default 60.")] = None,
+    cron: Annotated[str | None, typer.Option(help='A crontab line in UTC, such as "0 6 * * *".')] = None,
+    last: Annotated[
+        int | None, typer.Option(help="Look at the last N predictions; by default all since the last verdict.")
+    ] = None,
+    alpha: Alpha = None,
+    alert_to: AlertTo = None,
+    public_url: Annotated[str | None, typer.Option(help="Where people open the pages; alerts link there.")] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """**Watch** every model in the database: out-of-domain inputs and shifts, reports and alerts.
+
+    Example: `tidegate monitor --once`
+    """
+    from store import Store
+    from tidegate.logs import configure_logging
+    from tidegate.settings import load_settings
+    from tidegate.wiring import look
+
+    settings = load_settings(
+        store={"database": database},
+        monitor={
+            "every_minutes": every,
+            "cron": cron,
+            "last": last,
+            "alpha": alpha,
+            "destinations": alert_to,
+            "public_url": public_url,
+        },
+    )
+    configure_logging()
+    store = Store.open(settings.store)
+    if not once:
+        _run(store, settings.monitor, with_parent)
+        return
+    watched = look(store, settings.monitor)
+    if not watched:
+        typer.echo(f"No model was ever served from {store.database.label}, so there is nothing to look at.")
+    for one in watched:
+        typer.echo(f"{one.model.name}: {one.run.verdict.value}. {one.run.sentence}")
+        for event in one.events:
+            typer.echo(f"  alert {event.state.value}: {event.check}")
+    store.close()
+
+
+def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None:
+    from monitor.alerts.delivery import deliver_due
+    from monitor.schedule import Schedule
+    from tidegate.wiring import look
+
+    stopped = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopped.set()
+
+    def stop_with_parent() -> None:
+        # The pipe from the gateway gives nothing until it closes.
+        sys.stdin.buffer.read()
+        stopped.set()
+
+    for kind in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(kind, stop)
+    schedule = Schedule(settings, look=lambda: look(store, settings), deliver=lambda: deliver_due(store, settings))
+    schedule.start()
+    if with_parent:
+        threading.Thread(target=stop_with_parent, daemon=True).start()
+    else:
+        typer.echo(f"Watching {store.database.label}. Ctrl-C stops.")
+    stopped.wait()
+    schedule.stop()
+    store.close()

@@ -1,0 +1,35 @@
+"""Options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Export = Annotated[Path, typer.Argument(help="The file that `learn.export()` wrote.", show_default=False)]
+Reference = Annotated[
+    Path | None,
+    typer.Option("--reference", "-r", help="The reference; by default the .reference file beside the export."),
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database", help="SQLAlchemy URL; by default sqlite:///tidegate.db in this folder.", show_default=False
+    ),
+]
+Sha256 = Annotated[
+    str | None, typer.Option("--sha256", help="Refuse the export, before loading it, if its SHA-256 is another.")
+]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", help="A module that defines functions the learner needs; may be given several times."),
+]
+Alpha = Annotated[float | None, typer.Option(help="Share of shift-free windows in which a shift may be cried.")]
+AlertTo = Annotated[
+    list[str] | None,
+    typer.Option("--alert-to", help='Where alerts go: "log" or a webhook\'s address; may be given several times.'),
+]
+
+
+def reference_beside(export: Path) -> Path:
+    """Where a reference is written by default, and found by itself."""
+    return export.with_suffix(".reference")

@@ -1,0 +1,36 @@
+"""How the rooms are wired to each other: one look of the monitor, from windows to reports and messages."""
+
+import logging
+
+from monitor.alerts.delivery import deliver_due
+from monitor.settings import MonitorSettings
+from monitor.watch import Watched, watch, worth_a_report
+from reports.columns import columns_page
+from reports.drift import drift_report
+from store import Store
+
+logger = logging.getLogger(__name__)
+
+
+def look(store: Store, settings: MonitorSettings) -> list[Watched]:
+    """Look at every model once, write the reports, and tell the destinations. Old raw inputs are forgotten."""
+    watched = watch(store, settings)
+    for one in watched:
+        if worth_a_report(one):
+            write_report(store, one, columns=settings.columns_report)
+    deliver_due(store, settings)
+    store.forget_old_inputs()
+    return watched
+
+
+def write_report(store: Store, watched: Watched, *, columns: bool) -> None:
+    """Write the report of one pass, and Evidently's page on its columns beside it."""
+    report = drift_report(watched, store.predictions)
+    page = None
+    if columns:
+        try:
+            page = columns_page(watched, store)
+        except Exception:
+            # Another library's page: our own report goes out without it.
+            logger.exception("Evidently's page of run %s failed", watched.run.id)
+    store.reports.save(watched.run.id, watched.run.at, report.document, page)
