@@ -13,7 +13,7 @@ from monitor.watch import Watched
 from reports.render import page
 from reports.sections import SECTIONS
 from reports.sections.base import Record
-from store.runs import CheckResult, Verdict
+from store.runs import CheckResult, RunRecord, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ def drift_report(watched: Watched, record: Record) -> DriftReport:
             "flagged": run.flagged,
             "verdict": run.verdict.value,
             "headline": _headline(run.verdict),
+            "summary": _summary(run),
             "sentence": run.sentence,
             "seed": run.seed,
             "reference": run.reference_sha256,
@@ -116,6 +117,12 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "effect_name": result.effect_name,
         "detail": result.detail,
     }
+
+
+def _summary(run: RunRecord) -> str:
+    """One line under the headline; what each check found stands in its own words below it."""
+    shifted = [checks.title(result.check).lower() for result in run.results if result.verdict is Verdict.SHIFTED]
+    return f"What has shifted: {', '.join(shifted)}." if shifted else run.sentence
 
 
 def _headline(verdict: Verdict) -> str:

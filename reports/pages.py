@@ -47,6 +47,7 @@ def alerts(store: Store, destinations: Sequence[str]) -> str:
         "alerts.html",
         here="/alerts",
         alerts=store.alerts.all(),
+        names={model.sha256: model.name for model in store.models.all()},
         events=store.alerts.events(limit=50),
         pending=counts[DeliveryState.PENDING],
         dead=counts[DeliveryState.DEAD],

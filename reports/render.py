@@ -37,6 +37,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["instant"] = _instant
+    environment.filters["probability"] = _probability
     environment.filters["check_title"] = checks.title
     return environment
 
@@ -49,4 +50,8 @@ def _style() -> str:
 
 def _instant(value: datetime | str) -> str:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.strftime("%d %b %Y, %H:%M")
+    return moment.strftime("%d %b %Y, %H:%M:%S")
+
+
+def _probability(p_value: float) -> str:
+    return f"= {p_value:.2g}" if p_value >= 1e-4 else "< 0.0001"

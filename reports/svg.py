@@ -78,7 +78,8 @@ def horizontal_axis(scale: Scale, y: float, labels: Sequence[tuple[float, str]])
     for value, words in labels:
         x = scale(value)
         anchor = "start" if x - scale.start < 12 else "end" if scale.end - x < 12 else "middle"
-        parts.append(text(x, y + 16, words, class_="tick", text_anchor=anchor))
+        # Hung from the axis, so that it clears it at whatever size the page gives the words.
+        parts.append(text(x, y + 8, words, class_="tick below", text_anchor=anchor))
     return "".join(parts)
 
 
@@ -92,9 +93,10 @@ def vertical_axis(scale: Scale, left: float, right: float, labels: Sequence[tupl
     return "".join(parts)
 
 
-def figure(height: float, content: str, label: str) -> str:
-    """A whole drawing, as wide as its column; `label` says what it shows to those who can't see it."""
-    return element("svg", content, viewBox=f"0 0 {WIDTH} {_number(height)}", role="img", aria_label=label)
+def figure(height: float, content: str, label: str, *, wide: bool = True) -> str:
+    """A whole drawing; `label` says what it shows to those who can't see it, `wide` that it fills the page."""
+    box = f"0 0 {WIDTH} {_number(height)}"
+    return element("svg", content, viewBox=box, role="img", aria_label=label, class_="wide" if wide else None)
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from store.alerts import AlertEvent, event_record
@@ -33,6 +33,7 @@ class Delivery:
     event: AlertEvent
     destination: str
     attempts: int
+    due_at: datetime
 
 
 class DeliveryRepository:
@@ -68,9 +69,29 @@ class DeliveryRepository:
         )
         with self._database.reading() as session:
             return [
-                Delivery(delivery.id, event_record(event, alert), delivery.destination, delivery.attempts)
+                Delivery(
+                    delivery.id, event_record(event, alert), delivery.destination, delivery.attempts, delivery.due_at
+                )
                 for delivery, event, alert in session.execute(query)
             ]
+
+    def claim(self, delivery: Delivery, until: datetime) -> bool:
+        """Take a due message for oneself until an instant; False if another process has just taken it.
+
+        A process that dies with a message in hand leaves it due again at that instant.
+        """
+        with self._database.writing() as session:
+            taken = session.scalar(
+                update(DeliveryRow)
+                .where(
+                    DeliveryRow.id == delivery.id,
+                    DeliveryRow.state == DeliveryState.PENDING.value,
+                    DeliveryRow.due_at == delivery.due_at,
+                )
+                .values(due_at=until)
+                .returning(DeliveryRow.id)
+            )
+            return taken is not None
 
     def sent(self, delivery_id: UUID) -> None:
         """Note that a destination took the message."""

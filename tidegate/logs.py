@@ -3,8 +3,8 @@
 import logging
 
 
-def configure_logging() -> None:
-    """Log to standard error; other libraries only from warnings on."""
+def configure_logging(level: int = logging.INFO) -> None:
+    """Log our rooms from a level on to standard error; other libraries only from warnings on."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", level=logging.WARNING)
     for room in ("tidegate", "serving", "monitor", "reports", "store"):
-        logging.getLogger(room).setLevel(logging.INFO)
+        logging.getLogger(room).setLevel(level)

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(hours=1)
 ATTEMPTS = 12
+# Longer than any send takes, so that two monitors never send one message at the same time.
+CLAIM = timedelta(minutes=2)
 
 
 def deliver_due(store: Store, settings: MonitorSettings, now: Callable[[], datetime] = utc_now) -> int:
@@ -24,6 +26,8 @@ def deliver_due(store: Store, settings: MonitorSettings, now: Callable[[], datet
     names = {model.sha256: model.name for model in store.models.all()}
     taken = 0
     for delivery in store.deliveries.due(now()):
+        if not store.deliveries.claim(delivery, now() + CLAIM):
+            continue
         message = Message(
             event=delivery.event,
             model_name=names.get(delivery.event.model_sha256, delivery.event.model_sha256[:12]),

@@ -19,7 +19,7 @@ class Message:
     def title(self) -> str:
         """One line for a person."""
         subject = f"{self.model_name}: {checks.title(self.event.check).lower()}"
-        return f"{subject} shifted" if self.event.state is AlertState.FIRING else f"{subject} back to normal"
+        return f"{subject} has shifted" if self.event.state is AlertState.FIRING else f"{subject} is back to normal"
 
     def as_json(self) -> dict[str, Any]:
         """The body of a webhook. `id` is the same on every retry, so that a receiver can drop repeats."""

@@ -18,7 +18,7 @@ class CovariateShift:
     """Embeddings of the window against embeddings of held-out rows."""
 
     name = "covariate_shift"
-    title = "Inputs as the learner sees them"
+    title = "Look of the inputs"
 
     def __call__(
         self, reference: Reference, window: Window, settings: MonitorSettings, rng: np.random.Generator

@@ -12,7 +12,7 @@ class FlaggedShare:
     """Share of flagged inputs against the calibrated rate."""
 
     name = "flagged_share"
-    title = "Out-of-domain inputs"
+    title = "Share of out-of-domain inputs"
 
     def __call__(
         self, reference: Reference, window: Window, settings: MonitorSettings, rng: np.random.Generator
@@ -34,6 +34,6 @@ class FlaggedShare:
             effect_name="excess share of flagged inputs",
             matters=share - expected >= settings.matters.flagged_excess,
             quiet=f"{counts}, as expected: {low:.1%} to {high:.1%} would be if nothing had changed.",
-            loud=f"{counts}; at most {high:.1%} would be if nothing had changed. A new kind of input arrives.",
+            loud=f"{counts}; at most {high:.1%} would be if nothing had changed. Something new arrives.",
             detail={"expected_share": expected, "expected_low": low, "expected_high": high},
         )

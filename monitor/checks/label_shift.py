@@ -48,7 +48,7 @@ class LabelShift:
         known = reference.origin.classes if reference.origin else []
         names = known or [str(place) for place in range(number)]
         order = np.argsort(-np.abs(change))[:CLASSES_IN_DETAIL]
-        most = ", ".join(f"{names[i]} {shares[0][i]:.0%} → {shares[1][i]:.0%}" for i in order[:3])
+        most = "; ".join(f"{names[i]}: {shares[0][i]:.0%} → {shares[1][i]:.0%}" for i in order[:3])
         return Finding(
             statistic=observed,
             p_value=simulated_p_value(chi_squared, observed, draws.astype(np.float64)),
@@ -56,7 +56,7 @@ class LabelShift:
             effect_name="share of predictions that moved to other classes",
             matters=moved >= settings.matters.class_mix_change,
             quiet=f"Classes are predicted in their usual mix ({moved:.1%} of predictions differ).",
-            loud=f"The mix of predicted classes has moved by {moved:.1%}. Most: {most}.",
+            loud=f"The mix of predicted classes has moved by {moved:.1%}. Most of all {most}.",
             detail={
                 "classes": [
                     {"class": names[i], "training": float(shares[0][i]), "window": float(shares[1][i])} for i in order

@@ -39,7 +39,7 @@ class ClassMix(Section):
     def draw(self, values: Values) -> str:
         classes = values["classes"]
         bottom = len(classes) * ROW + 4
-        x = svg.Scale(0, max(max(one["training"], one["window"]) for one in classes) * 1.02, 110, svg.WIDTH - 56)
+        x = svg.Scale(0, max(max(one["training"], one["window"]) for one in classes) * 1.02, 110, svg.WIDTH - 104)
         parts = []
         for place, one in enumerate(classes):
             top = place * ROW + 4

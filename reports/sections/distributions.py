@@ -84,5 +84,5 @@ def _draw(chart: dict[str, Any]) -> str:
     if chart["beyond"]:
         labels[-1] = (labels[-1][0], labels[-1][1] + " and more")
     parts.append(svg.horizontal_axis(x, 240, labels))
-    drawing = svg.figure(262, "".join(parts), f"{chart['name']}: training against window")
+    drawing = svg.figure(270, "".join(parts), f"{chart['name']}: training against window", wide=False)
     return f"<figure><figcaption>{chart['name']}</figcaption>{drawing}</figure>"

@@ -58,7 +58,7 @@ class FlaggedOverTime(Section):
             parts.append(svg.bar(left, min(y(share), 194), width, max(196 - y(share), 2), "flagged", hint))
         ends = [(0.0, _clock(values["since"])), (float(len(bins)), _clock(values["until"]))]
         parts.append(svg.horizontal_axis(x, 196, ends))
-        return svg.figure(220, "".join(parts), self.title)
+        return svg.figure(226, "".join(parts), self.title)
 
 
 def _clock(instant: str) -> str:

@@ -1,5 +1,6 @@
 """`tidegate monitor`: look at production on a schedule, or once."""
 
+import logging
 import signal
 import sys
 import threading
@@ -51,7 +52,8 @@ def monitor(
             "public_url": public_url,
         },
     )
-    configure_logging()
+    # What one look found is printed; its log lines would say it twice.
+    configure_logging(logging.WARNING if once else logging.INFO)
     store = Store.open(settings.store)
     if not once:
         _run(store, settings.monitor, with_parent)

@@ -1,0 +1,48 @@
+# `make` lists the verbs. Each makes what it needs: the first one on a fresh machine sets up .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+EXIT ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit e2e lint types imports format clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
+
+setup: .venv/ready ## make .venv and install what is missing
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tidegate needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv: a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+	@touch $@
+
+demo: setup ## train, serve, and watch digits, letters and a new scanner (EXIT=1 ends after the last act)
+	@$(BIN)/python -m examples.digits.demo $(if $(EXIT),--exit)
+
+test: setup ## run every test; says what it skipped and why
+	@$(BIN)/python -m pytest
+
+unit: setup ## run the tests that need no processes, server or browser
+	@$(BIN)/python -m pytest -m 'not e2e'
+
+e2e: setup ## run the tests that drive real processes, PostgreSQL and Chromium
+	@$(BIN)/python -m pytest -m e2e
+
+lint: setup ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## mypy
+	@$(BIN)/mypy
+
+imports: setup ## the floors of the house
+	@$(BIN)/lint-imports
+
+format: setup ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove what was built or trained
+	rm -rf .venv build dist examples/*/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
