@@ -51,9 +51,9 @@ def read(path: Path) -> Reference:
 
 def encode(reference: Reference) -> bytes:
     """The file's content."""
-    arrays, header = _arrays(reference), _header(reference)
-    metadata = {"tidegate": json.dumps(header, sort_keys=True), "sha256": _NO_CHECKSUM}
-    content: bytes = save_tensors(arrays, metadata)
+    header = {**_header(reference), "sha256": _NO_CHECKSUM}
+    # One entry only: safetensors writes several in any order, and the same reference must give the same bytes.
+    content: bytes = save_tensors(_arrays(reference), {"tidegate": json.dumps(header, sort_keys=True)})
     # The checksum covers the whole file as it was with zeros in the checksum's place.
     checksum = hashlib.sha256(content).hexdigest()
     return content.replace(_NO_CHECKSUM.encode(), checksum.encode(), 1)
@@ -115,8 +115,8 @@ def _checked_header(content: bytes, label: str) -> dict[str, Any]:
     )
     length = int.from_bytes(content[:8], "little")
     try:
-        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-        checksum, header = metadata["sha256"], json.loads(metadata["tidegate"])
+        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["tidegate"])
+        checksum = header["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise damaged from error
     unsigned = content.replace(checksum.encode(), _NO_CHECKSUM.encode(), 1)

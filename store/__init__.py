@@ -38,7 +38,11 @@ class Store:
             StoreUnavailable: it can't be reached, is newer than this code, or needs `tidegate db upgrade`.
         """
         database = Database(settings)
-        migrate.ensure_current(database)
+        try:
+            migrate.ensure_current(database)
+        except BaseException:
+            database.close()
+            raise
         return cls(database)
 
     @contextmanager

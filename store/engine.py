@@ -1,6 +1,7 @@
 """Connections to SQLite and PostgreSQL, each with the guarantees the record needs."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -133,7 +134,7 @@ def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:
     def _prepare(connection: Any, _record: object) -> None:
         # The driver's own transactions start at the first write, too late for BEGIN IMMEDIATE below.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if safe else 'DELETE'}")
+        _set_journal(connection, "wal" if safe else "delete", settings.busy_timeout_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -144,3 +145,15 @@ def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _set_journal(connection: Any, mode: str, patience_seconds: float) -> None:
+    """Change the journal, once per file. SQLite does not wait for other starters here, whatever its timeout says."""
+    until = time.monotonic() + patience_seconds
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        except sqlite_module().OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)

@@ -82,7 +82,7 @@ class ModelRow(Base):
     __tablename__ = "models"
 
     sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(Text)
     application: Mapped[str] = mapped_column(String(20))
     task: Mapped[str] = mapped_column(String(20))
     classes: Mapped[list[str]]
@@ -138,7 +138,7 @@ class RunRow(Base):
     flagged: Mapped[int]
     verdict: Mapped[str] = mapped_column(String(20))
     sentence: Mapped[str] = mapped_column(Text)
-    seed: Mapped[str] = mapped_column(String(80))
+    seed: Mapped[str] = mapped_column(Text)
 
 
 class CheckResultRow(Base):
@@ -153,7 +153,7 @@ class CheckResultRow(Base):
     statistic: Mapped[float | None]
     p_value: Mapped[float | None]
     effect: Mapped[float | None]
-    effect_name: Mapped[str | None] = mapped_column(String(80))
+    effect_name: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[Json]
 
 
@@ -194,7 +194,7 @@ class DeliveryRow(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     event_id: Mapped[UUID] = mapped_column(ForeignKey("alert_events.id"))
-    destination: Mapped[str] = mapped_column(String(400))
+    destination: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(20))
     attempts: Mapped[int]
     due_at: Mapped[datetime]

@@ -1,0 +1,189 @@
+"""Judging windows: quiet when nothing has changed, loud when something has, and always in words."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from monitor.checks import CHECKS, Finding
+from monitor.judge import holm, judge
+from monitor.reference import Reference
+from monitor.settings import Matters, MonitorSettings
+from monitor.window import Window
+from store.runs import CheckResult, Verdict
+from tests.conftest import Population
+
+SETTINGS = MonitorSettings()
+
+
+def window_of(reference: Reference, embeddings: np.ndarray, logits: np.ndarray) -> Window:
+    scores = reference.score(embeddings, logits)
+    return Window(
+        embeddings=embeddings.astype(np.float32),
+        class_indices=logits.argmax(axis=1),
+        confidences=softmax(logits, axis=1).max(axis=1),
+        scores=scores.score,
+        p_values=scores.p_value,
+        total=len(embeddings),
+        scored_total=len(embeddings),
+        flagged_total=int(scores.flagged.sum()),
+    )
+
+
+def verdicts(reference: Reference, window: Window, settings: MonitorSettings = SETTINGS) -> dict[str, CheckResult]:
+    judgement = judge(reference, window, settings, np.random.default_rng(0))
+    return {result.check: result for result in judgement.results}
+
+
+def test_windows_without_a_shift_are_called_shifted_at_most_at_the_set_rate(
+    reference: Reference, population: Population
+) -> None:
+    """With no effect too small to matter, the family-wise error alone decides."""
+    rng = np.random.default_rng(1)
+    anything = Matters(flagged_excess=0, separability=0.5, class_mix_change=0, confidence_distance=0)
+    settings = MonitorSettings(alpha=0.05, matters=anything)
+    cried = sum(
+        judge(reference, window_of(reference, *population.draw(150, rng)[:2]), settings, rng).verdict is Verdict.SHIFTED
+        for _ in range(200)
+    )
+    # 200 windows at .05 cry more than 21 times in one run of a thousand.
+    assert cried <= 21
+
+
+def test_strangers_are_noticed_as_out_of_domain(reference: Reference, population: Population) -> None:
+    rng = np.random.default_rng(2)
+    members, strangers = population.draw(270, rng)[:2], population.strangers(30, rng)
+    mixed = [np.concatenate(pair) for pair in zip(members, strangers, strict=True)]
+    found = verdicts(reference, window_of(reference, *mixed))["flagged_share"]
+    assert found.verdict is Verdict.SHIFTED
+    assert found.effect is not None
+    assert 0.05 < found.effect < 0.12
+    assert "300 inputs" in found.sentence
+
+
+def test_noisier_inputs_are_noticed_as_covariate_shift(reference: Reference, population: Population) -> None:
+    shifted = population.draw(400, np.random.default_rng(3), noise=1.6)[:2]
+    found = verdicts(reference, window_of(reference, *shifted))["covariate_shift"]
+    assert found.verdict is Verdict.SHIFTED
+    assert found.effect is not None
+    assert 0.5 <= found.effect <= 1.0
+
+
+def test_another_mix_of_classes_is_noticed_and_the_classes_named(reference: Reference, population: Population) -> None:
+    shifted = population.draw(400, np.random.default_rng(4), shares=[0.6, 0.1, 0.1, 0.1, 0.1])[:2]
+    found = verdicts(reference, window_of(reference, *shifted))["label_shift"]
+    assert found.verdict is Verdict.SHIFTED
+    assert found.effect == pytest.approx(0.4, abs=0.1)
+    assert found.detail["classes"][0]["class"] == "0"
+
+
+def test_overconfidence_alone_is_noticed_as_confidence_shift(reference: Reference, population: Population) -> None:
+    embeddings, logits, _ = population.draw(400, np.random.default_rng(5))
+    window = window_of(reference, embeddings, logits)
+    sure = replace(window, confidences=softmax(4 * logits, axis=1).max(axis=1))
+    found = verdicts(reference, sure)
+    assert found["confidence_shift"].verdict is Verdict.SHIFTED
+    assert "more sure" in found["confidence_shift"].sentence
+    assert found["covariate_shift"].verdict is Verdict.OK
+
+
+def test_a_certain_difference_that_does_not_matter_is_shown_but_not_alerted(
+    reference: Reference, population: Population
+) -> None:
+    shifted = population.draw(2_000, np.random.default_rng(6), shares=[0.28, 0.18, 0.18, 0.18, 0.18])[:2]
+    settings = MonitorSettings(matters=Matters(class_mix_change=0.3))
+    found = verdicts(reference, window_of(reference, *shifted), settings)["label_shift"]
+    assert found.verdict is Verdict.OK
+    assert found.p_value is not None
+    assert found.p_value < 0.001
+    assert "smaller than what is set to matter" in found.sentence
+
+
+def test_the_same_window_always_gives_the_same_numbers(reference: Reference, population: Population) -> None:
+    window = window_of(reference, *population.draw(300, np.random.default_rng(7))[:2])
+    judgements = [judge(reference, window, SETTINGS, np.random.default_rng(8)) for _ in range(2)]
+    assert judgements[0] == judgements[1]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 99])
+def test_too_few_predictions_get_no_verdict_but_how_many_more_are_needed(
+    reference: Reference, population: Population, rows: int
+) -> None:
+    window = window_of(reference, *population.draw(rows, np.random.default_rng(9))[:2])
+    judgement = judge(reference, window, SETTINGS, np.random.default_rng(0))
+    assert judgement.verdict is Verdict.NOT_ENOUGH_DATA
+    assert f"{100 - rows:,} more are needed" in judgement.sentence
+
+
+@pytest.mark.parametrize("kind", ["identical", "constant", "not finite", "partly not finite", "unknown class"])
+def test_odd_windows_get_a_verdict_and_never_a_nan(reference: Reference, population: Population, kind: str) -> None:
+    embeddings, logits, _ = population.draw(200, np.random.default_rng(10))
+    if kind == "identical":
+        embeddings[:], logits[:] = embeddings[0], logits[0]
+    elif kind == "constant":
+        embeddings[:] = 0.0
+    elif kind == "not finite":
+        embeddings[:] = np.nan
+    elif kind == "partly not finite":
+        embeddings[::2] = np.inf
+    window = window_of(reference, embeddings, logits)
+    if kind == "unknown class":
+        window = replace(window, class_indices=np.full(200, -1), confidences=np.full(200, np.nan))
+    judgement = judge(reference, window, SETTINGS, np.random.default_rng(0))
+    assert judgement.verdict in (Verdict.OK, Verdict.SHIFTED)
+    for result in judgement.results:
+        assert result.verdict is not Verdict.FAILED, result.sentence
+        assert all(value is None or np.isfinite(value) for value in (result.statistic, result.p_value, result.effect))
+        assert "nan" not in result.sentence
+
+
+def test_a_check_that_fails_is_recorded_as_failed_and_changes_no_other(
+    reference: Reference, population: Population
+) -> None:
+    class Broken:
+        name, title = "broken", "Broken"
+
+        def __call__(self, *_: object) -> Finding:
+            raise ZeroDivisionError("no rows left")
+
+    window = window_of(reference, *population.draw(300, np.random.default_rng(11))[:2])
+    whole = judge(reference, window, SETTINGS, np.random.default_rng(0))
+    with_broken = judge(reference, window, SETTINGS, np.random.default_rng(0), [*CHECKS, Broken()])
+    assert with_broken.results[:-1] == whole.results
+    assert with_broken.results[-1].verdict is Verdict.FAILED
+    assert "ZeroDivisionError: no rows left" in with_broken.results[-1].sentence
+    assert "1 of 5 checks failed" in with_broken.sentence
+
+
+def test_checks_that_do_not_apply_say_why(population: Population) -> None:
+    from monitor.fit import fit_reference
+
+    rng = np.random.default_rng(12)
+    plain = fit_reference(population.draw(500, rng)[0], calibration=(population.draw(500, rng)[0], None, None), rng=rng)
+    embeddings = population.draw(300, rng)[0]
+    scores = plain.score(embeddings)
+    nothing = np.full(300, np.nan)
+    window = Window(embeddings.astype(np.float32), np.full(300, -1), nothing, scores.score, scores.p_value, 300, 300, 0)
+    found = verdicts(plain, window)
+    for name in ("label_shift", "confidence_shift"):
+        assert found[name].verdict is Verdict.NOT_APPLICABLE
+        assert "learner" in found[name].sentence
+    assert found["covariate_shift"].verdict is Verdict.OK
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_adjusts_upwards_in_order_and_never_past_bonferroni(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(
+        p <= q <= min(1.0, len(p_values) * p) or q == max(adjusted) for p, q in zip(p_values, adjusted, strict=True)
+    )
+    assert all(p <= q for p, q in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
+
+
+def test_holm_on_the_textbook_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

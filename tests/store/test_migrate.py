@@ -1,0 +1,82 @@
+"""The schema: up, down, never backwards by accident, and one at a time."""
+
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from store import Database, Store, StoreSettings, migrate
+from store.errors import BadSettings, StoreUnavailable
+from store.tables import Base
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:
+    migrate.upgrade(database)
+    with database.reading() as session:
+        assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+
+
+def test_up_down_and_up_again(database: Database) -> None:
+    migrate.upgrade(database)
+    migrate.downgrade(database, "base")
+    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+    assert migrate.upgrade(database) == migrate.current_revision(database) == migrate.head_revision()
+
+
+def test_a_database_newer_than_the_code_is_refused_and_left_alone(database: Database) -> None:
+    migrate.upgrade(database)
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreUnavailable, match="newer version made it"):
+        migrate.ensure_current(database)
+    with pytest.raises(StoreUnavailable, match="newer version made it"):
+        migrate.upgrade(database)
+    assert migrate.current_revision(database) == "9999"
+
+
+def test_starters_that_come_together_migrate_once(database: Database) -> None:
+    failures: list[Exception] = []
+
+    def start() -> None:
+        mine = Database(database.settings)
+        try:
+            migrate.upgrade(mine)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test must see it
+            failures.append(error)
+        finally:
+            mine.close()
+
+    starters = [threading.Thread(target=start) for _ in range(4)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert failures == []
+    assert migrate.current_revision(database) == migrate.head_revision()
+
+
+def test_an_embedded_file_is_migrated_by_itself_and_a_server_only_by_its_operator(
+    tmp_path, postgresql_url: str
+) -> None:
+    Store.open(StoreSettings(database=f"sqlite:///{tmp_path / 'new.db'}")).close()
+    with pytest.raises(StoreUnavailable, match="tidegate db upgrade"):
+        Store.open(StoreSettings(database=postgresql_url))
+
+
+@pytest.mark.parametrize("url", ["mysql://host/name", "not a url", "sqlite", "oracle://x/y"])
+def test_a_url_of_no_known_database_is_refused(url: str) -> None:
+    with pytest.raises(BadSettings):
+        Database(StoreSettings(database=url))
+
+
+def test_a_database_that_is_away_is_said_to_be(tmp_path) -> None:
+    with pytest.raises(StoreUnavailable, match="did not answer"):
+        Store.open(StoreSettings(database=f"postgresql://nobody@/none?host={tmp_path}"))
+
+
+def test_a_file_that_is_no_database_is_said_to_be(tmp_path) -> None:
+    (tmp_path / "letter.db").write_text("Dear reader, " * 500)
+    with pytest.raises(StoreUnavailable):
+        Store.open(StoreSettings(database=f"sqlite:///{tmp_path / 'letter.db'}"))
