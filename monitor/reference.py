@@ -17,6 +17,8 @@ from store.errors import BadInput
 
 Floats = npt.NDArray[np.float64]
 
+_LARGEST_RECORDED = float(np.finfo(np.float16).max)
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -143,7 +145,8 @@ class Reference:
         rows = np.asarray(embeddings, np.float64)
         outputs = None if logits is None or not self.uses_logits else np.asarray(logits, np.float64)
         self._check_shapes(rows, outputs)
-        finite = np.isfinite(rows).all(axis=1)
+        # Larger values are finite here and infinite in the record, which keeps float16.
+        finite = (np.abs(rows) <= _LARGEST_RECORDED).all(axis=1)
         if outputs is not None:
             finite &= np.isfinite(outputs).all(axis=1)
         features = Features(rows[finite], None if outputs is None else outputs[finite])

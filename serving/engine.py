@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from serving.adapters import Adapter, Item, adapter_of
+from serving.adapters import Adapter, Item, Limits, adapter_of
 from serving.head import LastLinear
 from serving.learner import LoadedLearner
 from serving.outputs import Outputs
@@ -21,9 +21,9 @@ class Engine:
         BadLearner: the learner can't be served.
     """
 
-    def __init__(self, loaded: LoadedLearner) -> None:
+    def __init__(self, loaded: LoadedLearner, limits: Limits | None = None) -> None:
         self.loaded = loaded
-        self.adapter: Adapter = adapter_of(loaded.learner)
+        self.adapter: Adapter = adapter_of(loaded.learner, limits or Limits())
         self.task = task_of(loaded.learner)
         self._model = loaded.learner.model.eval()
         self._last_linear = LastLinear(self._model)

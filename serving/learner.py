@@ -134,13 +134,16 @@ def _unpickle(path: Path) -> Any:
     except BadLearner:
         raise
     except Exception as error:
+        if "has no attribute 'dls'" in str(error):
+            raise _not_a_learner(path) from error
         raise BadLearner(
             f"{path} can't be loaded: {type(error).__name__}: {error}. "
             "It was exported by another version of fastai or torch, or is damaged: export the learner again here."
         ) from error
     if not isinstance(learner, Learner):
-        raise BadLearner(
-            f"{path} holds a {type(learner).__name__}, not a learner. `learn.save()` keeps weights only: "
-            "use `learn.export()`."
-        )
+        raise _not_a_learner(path)
     return learner
+
+
+def _not_a_learner(path: Path) -> BadLearner:
+    return BadLearner(f"{path} holds no learner. `learn.save()` keeps weights only: use `learn.export()`.")

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from fastapi import Request
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 
 from serving.adapters.vision import media_type_of
 from serving.settings import ServingSettings
@@ -124,9 +124,9 @@ async def _multipart(request: Request, settings: ServingSettings) -> PredictionR
             text = [name for name, part in form.multi_items() if name == "file" and not isinstance(part, UploadFile)]
             contents = [await part.read() for part in files]
             tags = form.get("tags")
-    except MultiPartException as error:
-        many = "files" in error.message.lower() and "maximum" in error.message.lower()
-        raise BadInput(f"The form can't be read: {error.message}", status=413 if many else 400) from error
+    except HTTPException as error:
+        many = error.detail.startswith("Too many")
+        raise BadInput(f"The form can't be read: {error.detail}", status=413 if many else 400) from error
     if not files:
         why = "its parts named `file` carry no file name" if text else "it has no part named `file`"
         raise BadInput(f"The form holds no picture: {why}. Send it as curl -F file=@picture.png does.", field="file")

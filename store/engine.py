@@ -149,11 +149,15 @@ def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:
 
 def _set_journal(connection: Any, mode: str, patience_seconds: float) -> None:
     """Change the journal, once per file. SQLite does not wait for other starters here, whatever its timeout says."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == mode:
+        return
     until = time.monotonic() + patience_seconds
-    while connection.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+    while True:
         try:
             connection.execute(f"PRAGMA journal_mode = {mode}")
         except sqlite_module().OperationalError:
             if time.monotonic() > until:
                 raise
             time.sleep(0.02)
+        else:
+            return

@@ -99,11 +99,11 @@ def population() -> Population:
 
 @pytest.fixture(scope="session")
 def reference(population: Population) -> Reference:
-    """A reference of that population: 2,000 training rows, 4,000 held-out rows."""
+    """A reference of that population: 1,000 training rows, 2,000 held-out rows."""
     rng = np.random.default_rng(2)
     return fit_reference(
-        *population.draw(2_000, rng),
-        calibration=population.draw(4_000, rng),
+        *population.draw(1_000, rng),
+        calibration=population.draw(2_000, rng),
         head=(population.means / 4, np.zeros(CLASSES)),
         rng=rng,
     )

@@ -10,6 +10,7 @@ import typer
 import uvicorn
 
 from monitor.reference import Reference
+from serving.adapters import Limits
 from serving.application import create_application
 from serving.gateway import Gateway
 from store import Store
@@ -52,7 +53,7 @@ class Server:
             settings.monitor.public_url = self._address
         reference = None if reference_path is None else Reference.load(reference_path)
         store = Store.open(settings.store)
-        engine = load_engine(export, sha256, imports)
+        engine = load_engine(export, sha256, imports, Limits(settings.serving.maximum_megapixels))
         gateway = Gateway(engine, reference, store, settings.serving)
         app = create_application(gateway, settings.monitor.destinations)
         self._greet(gateway, reference_path)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.adapters.base import Adapter, Item
+from serving.adapters.base import Adapter, Item, Limits
 from serving.adapters.tabular import Tabular
 from serving.adapters.vision import Vision
 from store.errors import BadLearner
@@ -10,7 +10,7 @@ from store.errors import BadLearner
 ADAPTERS: tuple[type[Adapter], ...] = (Tabular, Vision)
 
 
-def adapter_of(learner: Any) -> Adapter:
+def adapter_of(learner: Any, limits: Limits) -> Adapter:
     """The adapter that serves a learner.
 
     Raises:
@@ -18,7 +18,7 @@ def adapter_of(learner: Any) -> Adapter:
     """
     for kind in ADAPTERS:
         if kind.serves(learner):
-            return kind(learner)
+            return kind(learner, limits)
     served = " and ".join(kind.application for kind in ADAPTERS)
     raise BadLearner(
         f"Tidegate serves {served} learners so far, and this one's data is a "
@@ -26,4 +26,4 @@ def adapter_of(learner: Any) -> Adapter:
     )
 
 
-__all__ = ["ADAPTERS", "Adapter", "Item", "adapter_of"]
+__all__ = ["ADAPTERS", "Adapter", "Item", "Limits", "adapter_of"]

@@ -18,6 +18,13 @@ class Item:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What an adapter refuses to decode."""
+
+    maximum_megapixels: float = 50.0
+
+
 class Adapter(Protocol):
     """Decodes and batches inputs of one fastai application.
 
@@ -27,7 +34,7 @@ class Adapter(Protocol):
 
     application: ClassVar[str]
 
-    def __init__(self, learner: Any) -> None: ...
+    def __init__(self, learner: Any, limits: Limits) -> None: ...
 
     @classmethod
     def serves(cls, learner: Any) -> bool:

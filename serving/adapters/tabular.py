@@ -9,7 +9,7 @@ import numpy.typing as npt
 import orjson
 import pandas as pd
 
-from serving.adapters.base import Adapter, Item
+from serving.adapters.base import Adapter, Item, Limits
 from store.errors import BadInput, BadLearner
 from store.predictions import RawInput
 
@@ -21,7 +21,7 @@ class Tabular(Adapter):
 
     application: ClassVar[str] = "tabular"
 
-    def __init__(self, learner: Any) -> None:
+    def __init__(self, learner: Any, limits: Limits) -> None:
         from fastai.tabular.core import FillMissing
 
         self._dls = learner.dls
@@ -78,6 +78,8 @@ class Tabular(Adapter):
             notes.append(f"{name}: missing; the learner sees it as unknown")
         elif self._categories[name] and value not in self._categories[name]:
             notes.append(f"{name}: {value!r} was not in training; the learner sees it as unknown")
+            # What fastai does with it, without pandas' complaint about a category it does not know.
+            return None
         return value
 
     def _number(self, name: str, value: Any, notes: list[str]) -> float:

@@ -1,6 +1,7 @@
 """Pictures: decoded by the learner's own pipeline, from the bytes of an image file."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from serving.adapters.base import Adapter, Item
+from serving.adapters.base import Adapter, Item, Limits
 from store.errors import BadInput, BadLearner
 from store.predictions import RawInput
+
+# Our own limit is checked on the header, before any pixel is decoded, and answers the caller.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
 _READABLE = "Send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
@@ -22,8 +26,8 @@ class Vision(Adapter):
 
     application: ClassVar[str] = "vision"
 
-    def __init__(self, learner: Any, maximum_megapixels: float = 50.0) -> None:
-        self._maximum_pixels = maximum_megapixels * 1e6
+    def __init__(self, learner: Any, limits: Limits) -> None:
+        self._maximum_pixels = limits.maximum_megapixels * 1e6
         if learner.dls.n_inp != 1:
             raise BadLearner(f"This learner takes {learner.dls.n_inp} inputs at once; Tidegate serves those with one.")
         self._dl = _validation_loader(learner)
@@ -53,16 +57,21 @@ class Vision(Adapter):
         try:
             with Image.open(io.BytesIO(content)) as image:
                 kind, (width, height) = image.format, image.size
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except Image.DecompressionBombError as error:
+            raise self._too_many_pixels(str(error)) from error
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise BadInput(f"These {len(content):,} bytes are not an image that can be read. {_READABLE}") from error
         if kind not in FORMATS:
             raise BadInput(f"Images of format {kind} are not accepted. {_READABLE}", status=415)
         if width * height > self._maximum_pixels:
-            raise BadInput(
-                f"The image has {width} × {height} pixels; at most {self._maximum_pixels / 1e6:g} megapixels are "
-                "accepted. Send a smaller one: the learner resizes it anyway.",
-                status=413,
-            )
+            raise self._too_many_pixels(f"{width} × {height} pixels")
+
+    def _too_many_pixels(self, size: str) -> BadInput:
+        return BadInput(
+            f"The image is too large to decode ({size}); at most {self._maximum_pixels / 1e6:g} megapixels are accepted. "
+            "Send a smaller one: the learner resizes it anyway.",
+            status=413,
+        )
 
     def batch(self, items: Sequence[Item]) -> tuple[Any, ...]:
         from fastai.torch_core import to_device

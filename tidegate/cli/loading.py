@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from serving.adapters import Limits
     from serving.engine import Engine
 
 
-def load_engine(export: Path, sha256: str | None, imports: list[str] | None) -> "Engine":
+def load_engine(
+    export: Path, sha256: str | None, imports: list[str] | None, limits: "Limits | None" = None
+) -> "Engine":
     """The learner, ready to run."""
     from serving.learner import load, sha256_of
 
@@ -22,4 +25,4 @@ def load_engine(export: Path, sha256: str | None, imports: list[str] | None) -> 
     )
     from serving.engine import Engine
 
-    return Engine(load(export, expected_sha256=sha256, import_modules=tuple(imports or ())))
+    return Engine(load(export, expected_sha256=sha256, import_modules=tuple(imports or ())), limits)

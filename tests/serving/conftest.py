@@ -1,0 +1,57 @@
+"""Gateways in this process, over real learners and a real record."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from monitor.reference import Reference
+from serving.application import create_application
+from serving.engine import Engine
+from serving.gateway import Gateway
+from serving.learner import load
+from serving.settings import ServingSettings
+from store import Store
+from tests.conftest import Trained
+
+
+@pytest.fixture(scope="session")
+def digits_engine(digits: Trained) -> Engine:
+    return Engine(load(digits.export))
+
+
+@pytest.fixture(scope="session")
+def cells_engine(cells: Trained) -> Engine:
+    return Engine(load(cells.export))
+
+
+Connect = Callable[..., TestClient]
+
+
+@pytest.fixture
+def connect(sqlite_store: Store) -> Iterator[Connect]:
+    """Start a gateway and talk to it."""
+    clients = []
+
+    def start(engine: Engine, reference: Path | None, **settings) -> TestClient:
+        loaded = None if reference is None else Reference.load(reference)
+        gateway = Gateway(engine, loaded, sqlite_store, ServingSettings(**settings))
+        client = TestClient(create_application(gateway, ["log"]), raise_server_exceptions=False)
+        client.__enter__()
+        clients.append(client)
+        return client
+
+    yield start
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def digits_client(connect: Connect, digits_engine: Engine, digits: Trained) -> TestClient:
+    return connect(digits_engine, digits.reference)
+
+
+@pytest.fixture
+def cells_client(connect: Connect, cells_engine: Engine, cells: Trained) -> TestClient:
+    return connect(cells_engine, cells.reference)

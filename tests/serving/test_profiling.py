@@ -1,0 +1,268 @@
+"""From data to a reference: sources, the profiler, the notebook's way, probes, and checks without a server."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from monitor.reference import Reference
+from monitor.settings import MonitorSettings
+from serving.engine import Engine
+from serving.gateway import check_belongs
+from serving.learner import sha256_of
+from serving.notebook import profile_learner
+from serving.offline import check_inputs
+from serving.probes import check_parity
+from serving.profiler import make_reference
+from serving.sources import LabelledInput, labelled_inputs
+from store.errors import BadInput, ModelMismatch
+from store.predictions import RawInput
+from store.runs import Verdict
+from tests.conftest import Trained
+
+
+def test_a_folder_of_class_folders(digits_engine: Engine, digits: Trained) -> None:
+    found = labelled_inputs(digits.folder / "valid", digits_engine.adapter)
+    assert len(found) == 1_000
+    assert {one.label for one in found} == set("0123456789")
+    assert found[0].read().media_type == "image/png"
+
+
+def test_a_flat_folder_has_no_labels(digits_engine: Engine, digits: Trained) -> None:
+    found = labelled_inputs(digits.folder / "valid" / "3", digits_engine.adapter)
+    assert {one.label for one in found} == {None}
+
+
+def test_a_table_that_names_files_and_labels(digits_engine: Engine, digits: Trained, tmp_path: Path) -> None:
+    files = sorted((digits.folder / "valid").rglob("*.png"))[:3]
+    for file in files:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    table = pd.DataFrame({"comment": ["a", "b", "c"], "image": [file.name for file in files], "label": [0, 1, 2]})
+    table.to_csv(tmp_path / "files.csv", index=False)
+    found = labelled_inputs(tmp_path / "files.csv", digits_engine.adapter)
+    assert [one.label for one in found] == ["0", "1", "2"]
+    assert found[1].read().content == files[1].read_bytes()
+
+
+def test_a_table_of_rows_leaves_columns_that_are_no_inputs_out(cells_engine: Engine, cells: Trained) -> None:
+    import orjson
+
+    found = labelled_inputs(cells.folder / "valid.csv", cells_engine.adapter, "diagnosis")
+    assert {one.label for one in found} == {"benign", "malignant"}
+    row = orjson.loads(found[0].read().content)
+    assert "diagnosis" not in row
+    assert "mean_radius" in row
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / "nowhere", "is not there"),
+        (lambda folder: folder, "holds nothing"),
+        (lambda folder: (folder / "a.csv").write_text("x,y\n1,2\n") and folder / "a.csv", "No column"),
+        (lambda folder: (folder / "a.csv").write_bytes(b"\x00\xff\xfe") and folder / "a.csv", "CSV"),
+    ],
+)
+def test_data_that_can_not_be_used_says_why(digits_engine: Engine, tmp_path: Path, make, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        labelled_inputs(make(tmp_path), digits_engine.adapter)
+
+
+def test_a_table_without_the_learners_columns_names_them(cells_engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("mean_radius\n1\n")
+    with pytest.raises(BadInput, match="lacks the columns outline"):
+        labelled_inputs(tmp_path / "a.csv", cells_engine.adapter)
+
+
+def test_the_reference_of_a_learner_says_what_it_is(digits: Trained) -> None:
+    reference = Reference.load(digits.reference)
+    assert reference.origin is not None
+    assert reference.origin.learner_sha256 == sha256_of(digits.export)
+    assert reference.origin.accuracy is not None
+    assert reference.origin.accuracy > 0.8
+    assert (reference.training_rows, reference.held_out.scores.size) == (3_000, 1_000)
+    assert set(reference.scorers) == {"fdbd", "knn", "mahalanobis"}
+    assert len(reference.probes) == 4
+    assert reference.examples is not None
+    assert len(reference.examples.pictures) == len(reference.examples.captions) == 1_000
+    lines = dict(reference.summary())
+    assert "about 1 in 100 in-domain inputs will be flagged" in lines["flagged from OOD score"]
+
+
+def test_without_held_out_data_a_stratified_fifth_is_held_out_and_the_profile_warns(
+    digits_engine: Engine, digits: Trained
+) -> None:
+    inputs = labelled_inputs(digits.folder / "valid", digits_engine.adapter)
+    reference = make_reference(digits_engine, inputs, None, rng=np.random.default_rng(0))
+    assert (reference.training_rows, reference.held_out.scores.size) == (800, 200)
+    assert reference.held_out.labels is not None
+    shares = np.bincount(reference.held_out.labels) / 200
+    assert (abs(shares - 0.1) < 0.02).all()
+    assert any("The network has seen them" in warning for warning in reference.warnings)
+
+
+def test_the_same_data_and_seed_give_the_same_reference(cells_engine: Engine, cells: Trained) -> None:
+    from monitor.reference_file import encode
+
+    made = []
+    for _ in range(2):
+        parts = [
+            labelled_inputs(cells.folder / f"{name}.csv", cells_engine.adapter, "diagnosis")
+            for name in ("train", "valid")
+        ]
+        reference = make_reference(cells_engine, parts[0], parts[1], rng=np.random.default_rng(5))
+        assert reference.origin is not None
+        made.append(encode(replace(reference, origin=replace(reference.origin, created_at="then"))))
+    assert made[0] == made[1]
+
+
+def test_inputs_that_can_not_be_read_are_counted_and_the_first_named(digits_engine: Engine, digits: Trained) -> None:
+    inputs = labelled_inputs(digits.folder / "valid", digits_engine.adapter)[::4]
+    broken = LabelledInput("broken.png", "3", lambda: RawInput("image/png", b"broken"))
+    reference = make_reference(digits_engine, [*inputs, broken], inputs, rng=np.random.default_rng(0))
+    assert any("1 training inputs can't be read. The first, broken.png" in warning for warning in reference.warnings)
+    with pytest.raises(BadInput, match="Not one of 1 inputs"):
+        make_reference(digits_engine, [broken], inputs, rng=np.random.default_rng(0))
+
+
+def test_labels_the_learner_does_not_know_are_told_and_left_aside(digits_engine: Engine, digits: Trained) -> None:
+    inputs = [
+        replace(one, label="seven") for one in labelled_inputs(digits.folder / "valid", digits_engine.adapter)[::5]
+    ]
+    reference = make_reference(digits_engine, inputs, inputs, rng=np.random.default_rng(0))
+    assert any("'seven'" in warning for warning in reference.warnings)
+    assert reference.origin is not None
+    assert reference.origin.accuracy is None
+
+
+def test_a_reference_of_another_learner_is_refused(digits_engine: Engine, cells: Trained) -> None:
+    with pytest.raises(ModelMismatch, match="Make a reference of this learner"):
+        check_belongs(digits_engine, Reference.load(cells.reference))
+
+
+def test_the_same_weights_exported_again_are_told_apart(digits_engine: Engine, digits: Trained) -> None:
+    reference = Reference.load(digits.reference)
+    assert reference.origin is not None
+    again = replace(reference, origin=replace(reference.origin, learner_sha256="f" * 64))
+    with pytest.raises(ModelMismatch, match="exported again"):
+        check_belongs(digits_engine, again)
+    unexported = replace(reference, origin=replace(reference.origin, learner_sha256=None))
+    check_belongs(digits_engine, unexported)
+
+
+def test_parity_holds_on_the_machine_that_profiled(digits_engine: Engine, digits: Trained) -> None:
+    check_parity(digits_engine, Reference.load(digits.reference).probes)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("decode", "decoding and item transforms"),
+        ("batch", "batch transforms"),
+        ("embedding", "up to its last linear"),
+        ("logits", "the last linear layer"),
+    ],
+)
+def test_a_pipeline_that_differs_stops_with_the_first_step_that_does(
+    digits_engine: Engine, digits: Trained, step: str, said: str
+) -> None:
+    kept = Reference.load(digits.reference).probes[0]
+    order = ["decode", "batch", "embedding", "logits", "outputs"]
+    steps = dict(kept.steps)
+    for later in order[order.index(step) :]:
+        steps[later] = steps[later] + np.float32(5)
+    with pytest.raises(ModelMismatch, match=said):
+        check_parity(digits_engine, [replace(kept, steps=steps)])
+
+
+def test_a_notebooks_learner_is_profiled_from_its_own_data(cells: Trained, tmp_path: Path) -> None:
+    """The learner still has its rows; the reference is the one its export would get."""
+    from fastai.tabular import all as fastai
+
+    from examples.cells.train import CATEGORY, NUMBERS, TARGET
+    from examples.cells.train import cells as table_of_cells
+
+    table = table_of_cells()
+    rows = fastai.TabularPandas(
+        table,
+        procs=[fastai.Categorify, fastai.FillMissing, fastai.Normalize],
+        cat_names=[CATEGORY],
+        cont_names=NUMBERS,
+        y_names=TARGET,
+        y_block=fastai.CategoryBlock(),
+        splits=fastai.RandomSplitter(0.4, seed=1)(table),
+    )
+    learner = fastai.tabular_learner(rows.dataloaders(bs=64), layers=[16, 8])
+    learner.path = tmp_path
+    early = profile_learner(learner)
+    assert early.origin is not None
+    assert early.origin.learner_sha256 is None
+    assert any("tied to the weights alone" in warning for warning in early.warnings)
+    learner.export()
+    reference = profile_learner(learner)
+    assert reference.origin is not None
+    assert reference.origin.learner_sha256 == sha256_of(tmp_path / "export.pkl")
+    assert reference.training_rows == len(rows.train)
+    from serving.learner import load
+
+    engine = Engine(load(tmp_path / "export.pkl"))
+    check_belongs(engine, reference)
+    check_parity(engine, reference.probes)
+    # Rows the training set had gaps in are told as gaps again.
+    assert any(row["mean_texture"] is None for row in reference.columns)
+
+
+def test_a_notebooks_vision_learner_is_profiled_and_left_as_it_was(digits: Trained, tmp_path: Path) -> None:
+    from fastai.vision import all as fastai
+    from torch import nn
+
+    data = fastai.DataBlock(
+        blocks=(fastai.ImageBlock(fastai.PILImageBW), fastai.CategoryBlock),
+        get_items=fastai.get_image_files,
+        get_y=fastai.parent_label,
+        splitter=fastai.RandomSplitter(0.3, seed=0),
+        batch_tfms=fastai.aug_transforms(),
+    )
+    loaders = data.dataloaders(digits.folder / "valid", bs=64, num_workers=0)
+    model = nn.Sequential(
+        fastai.ConvLayer(1, 4, stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, loaders.c)
+    )
+    learner = fastai.Learner(loaders, model, path=tmp_path)
+    learner.export()
+    learner.model.train()
+    reference = profile_learner(learner)
+    assert (reference.training_rows, reference.held_out.scores.size) == (700, 300)
+    assert reference.held_out.labels is not None
+    assert learner.model.training
+    assert not [hook for module in learner.model.modules() for hook in module._forward_pre_hooks]
+
+
+def test_a_learner_without_its_data_says_what_to_do(digits_engine: Engine) -> None:
+    with pytest.raises(BadInput, match="leaves its data behind"):
+        profile_learner(digits_engine.loaded.learner)
+
+
+def test_data_like_the_training_data_is_told_to_be(digits_engine: Engine, digits: Trained) -> None:
+    inputs = labelled_inputs(digits.folder / "traffic", digits_engine.adapter)[::3]
+    checked = check_inputs(digits_engine, Reference.load(digits.reference), inputs, MonitorSettings())
+    assert checked.watched.run.verdict is Verdict.OK
+
+
+def test_data_from_another_source_is_told_to_be_with_its_strangest_inputs(
+    digits_engine: Engine, digits: Trained, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for place in range(120):
+        noise = Image.fromarray(rng.integers(0, 255, (28, 28), dtype=np.uint8))
+        noise.save(tmp_path / f"noise{place}.png")
+    inputs = labelled_inputs(tmp_path, digits_engine.adapter)
+    checked = check_inputs(digits_engine, Reference.load(digits.reference), inputs, MonitorSettings())
+    assert checked.watched.run.verdict is Verdict.SHIFTED
+    names = [name for name, _, _ in checked.strangest(3)]
+    assert all(name.startswith("noise") for name in names)
+    html = checked.report.html()
+    assert "Production has shifted" in html
+    assert names[0] in html
