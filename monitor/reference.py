@@ -81,7 +81,8 @@ class Examples:
     def nearest(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """The place of the nearest example of each row, shape `(n,)`."""
         index = NearestNeighbours.of(self.embeddings.astype(np.float64), np.arange(self.embeddings.shape[0]))
-        places, _ = index.nearest(Features(np.nan_to_num(embeddings.astype(np.float64)), None), 1)
+        finite = np.nan_to_num(embeddings.astype(np.float64), posinf=_LARGEST_RECORDED, neginf=-_LARGEST_RECORDED)
+        places, _ = index.nearest(Features(finite, None), 1)
         return places[:, 0]
 
 

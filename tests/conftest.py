@@ -125,7 +125,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
     folder = tmp_path_factory.mktemp("digits")
     train.write_pictures(folder / "pictures")
-    train.train(folder / "pictures", folder / "digits.pkl", epochs=3)
+    train.train(folder / "pictures", folder / "digits.pkl", epochs=2)
     return _profiled(folder / "digits.pkl", folder / "pictures", "train", "valid")
 
 

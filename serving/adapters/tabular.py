@@ -1,6 +1,7 @@
 """Rows: checked column by column, then transformed by the learner's own procs."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -12,6 +13,9 @@ import pandas as pd
 from serving.adapters.base import Adapter, Item, Limits
 from store.errors import BadInput, BadLearner
 from store.predictions import RawInput
+
+# fastai makes tensors of pandas' read-only columns and only reads them.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -10,7 +10,8 @@ from store.errors import BadSettings
 
 
 def test_looks_go_on_after_one_that_fails() -> None:
-    looks, enough = [], threading.Event()
+    looks: list[int] = []
+    enough = threading.Event()
 
     def look() -> None:
         looks.append(len(looks))
@@ -25,7 +26,9 @@ def test_looks_go_on_after_one_that_fails() -> None:
 
 
 def test_a_long_look_is_never_started_twice_at_a_time() -> None:
-    running, most, done = [], [], threading.Event()
+    running: list[int] = []
+    most: list[int] = []
+    done = threading.Event()
 
     def look() -> None:
         running.append(1)

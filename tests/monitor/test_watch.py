@@ -131,7 +131,7 @@ def test_two_monitors_that_look_at_once_judge_a_window_once(
     register(store, encode(reference))
     serve(store, reference, *population.draw(150, np.random.default_rng(4))[:2])
     model = store.models.get(MODEL)
-    judged_first = []
+    judged_first: list[Watched | None] = []
 
     class Slow(type(store.predictions)):  # type: ignore[misc]
         """Between reading the window and writing the verdict, another monitor does both."""

@@ -78,7 +78,8 @@ def test_an_error_of_the_service_fails_the_batch_without_running_it_again() -> N
 
 
 def test_a_caller_that_has_left_is_not_computed() -> None:
-    gate, seen = threading.Event(), []
+    gate = threading.Event()
+    seen: list[int] = []
 
     def run(jobs: Sequence[int]) -> list[int]:
         seen.extend(jobs)

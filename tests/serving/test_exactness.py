@@ -19,12 +19,12 @@ def test_pictures_get_the_probabilities_of_get_preds_in_any_batch(digits_engine:
     with learner.no_bar():
         expected = learner.get_preds(dl=learner.dls.test_dl(files, num_workers=0))[0].numpy()
     items = [digits_engine.adapter.decode(raw_image(file)) for file in files]
-    np.testing.assert_allclose(digits_engine.run(items).probabilities, expected, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(digits_engine.run(items).probabilities), expected, atol=1e-4)
     order = random.Random(0).sample(range(len(items)), len(items))
     for start in range(0, len(order), 7):
         part = order[start : start + 7]
         outputs = digits_engine.run([items[place] for place in part])
-        np.testing.assert_allclose(outputs.probabilities, expected[part], atol=1e-4)
+        np.testing.assert_allclose(np.asarray(outputs.probabilities), expected[part], atol=1e-4)
 
 
 def test_a_picture_is_predicted_as_learner_predict_does(digits_engine: Engine, digits: Trained) -> None:
@@ -48,7 +48,7 @@ def test_rows_get_the_probabilities_of_get_preds_missing_values_included(cells_e
         expected = learner.get_preds(dl=learner.dls.test_dl(table))[0].numpy()
     raws = [raw_row(row) for row in plain_rows(table)]
     outputs = cells_engine.predict(raws)
-    np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(outputs.probabilities), expected, atol=1e-4)
     singly = np.concatenate([cells_engine.predict([raw]).probabilities for raw in raws[:20]])
     np.testing.assert_allclose(singly, expected[:20], atol=1e-4)
 

@@ -1,0 +1,158 @@
+"""The drift report: a document, and a page drawn from it that needs nothing else."""
+
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import orjson
+import pytest
+from PIL import Image
+
+from monitor.reference import Examples, Reference
+from monitor.reference_file import encode
+from monitor.settings import MonitorSettings
+from monitor.watch import Watched, watch
+from reports.drift import DriftReport, drift_report
+from reports.sections import SECTIONS
+from store import Store
+from store.clock import new_id, utc_now
+from store.predictions import PredictionRecord, RawInput
+from tests.conftest import Population
+
+MODEL = "e" * 64
+NASTY = "<script>alert('x')</script>"
+
+
+def picture(rng: np.random.Generator) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (28, 28), dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def watched(sqlite_store: Store, reference: Reference, population: Population) -> Watched:
+    """A window in which a fifth of the inputs are strangers, of a model whose class names are hostile."""
+    rng = np.random.default_rng(0)
+    examples = Examples(reference.held_out.embeddings[:50], [NASTY] * 50, [picture(rng) for _ in range(50)])
+    full = replace(reference, examples=examples)
+    classes = [NASTY, "b", "c", "d", "e"]
+    sqlite_store.models.register(
+        sha256=MODEL, name=NASTY, application="vision", task="single_label", classes=classes, reference=encode(full)
+    )
+    rows = [
+        np.concatenate(pair) for pair in zip(population.draw(240, rng)[:2], population.strangers(60, rng), strict=True)
+    ]
+    scores = full.score(*rows)
+    sqlite_store.predictions.record(
+        MODEL,
+        [
+            PredictionRecord(
+                id=new_id(),
+                at=utc_now(),
+                prediction=classes[rows[1][row].argmax()],
+                class_index=int(rows[1][row].argmax()),
+                confidence=0.5 + row / 1_000,
+                ood_score=float(scores.score[row]),
+                ood_p_value=float(scores.p_value[row]),
+                flagged=bool(scores.flagged[row]),
+                latency_seconds=0.01,
+                tags={"site": NASTY},
+                embedding=rows[0][row],
+                logits=rows[1][row],
+                raw_input=RawInput("image/png", picture(rng)),
+            )
+            for row in range(300)
+        ],
+    )
+    (found,) = watch(sqlite_store, MonitorSettings(), settle=lambda _seconds: None)
+    return found
+
+
+def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(watched: Watched, sqlite_store: Store) -> None:
+    html = drift_report(watched, sqlite_store.predictions).html()
+    assert len(html.encode()) < 1_000_000
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html)
+    assert not re.findall(r"url\(\s*['\"]?(?!data:)", html)
+    assert "<script" not in html
+
+
+def test_every_section_is_drawn(watched: Watched, sqlite_store: Store) -> None:
+    report = drift_report(watched, sqlite_store.predictions)
+    assert all(report.document["sections"][section.name] is not None for section in SECTIONS)
+    html = report.html()
+    for section in SECTIONS:
+        assert section.title in html
+    assert html.count("<svg") == 5
+    assert html.count('<article class="strange"') == 12
+    assert "Production has shifted" in html
+
+
+def test_names_and_tags_are_shown_as_text(watched: Watched, sqlite_store: Store) -> None:
+    report = drift_report(watched, sqlite_store.predictions)
+    for html in (report.html(), report.html(site=True), report._repr_html_()):
+        assert "<script>alert" not in html
+
+
+def test_the_page_is_a_function_of_the_document(watched: Watched, sqlite_store: Store) -> None:
+    report = drift_report(watched, sqlite_store.predictions)
+    kept = orjson.loads(orjson.dumps(report.document))
+    assert kept == report.document
+    assert DriftReport(kept).html() == report.html()
+
+
+def test_the_same_window_gives_the_same_report(watched: Watched, sqlite_store: Store) -> None:
+    documents = [drift_report(watched, sqlite_store.predictions).document for _ in range(2)]
+    assert documents[0] == documents[1]
+
+
+def test_the_strangest_inputs_come_first_with_their_pictures(watched: Watched, sqlite_store: Store) -> None:
+    inputs = drift_report(watched, sqlite_store.predictions).document["sections"]["gallery"]["inputs"]
+    scores = [one["score"] for one in inputs]
+    assert scores == sorted(scores, reverse=True)
+    assert all(one["picture"].startswith("data:image/png;base64,") for one in inputs)
+
+
+def test_forgotten_inputs_leave_the_rest_of_the_report(watched: Watched, sqlite_store: Store) -> None:
+    sqlite_store.predictions.forget_inputs_before(utc_now())
+    html = drift_report(watched, sqlite_store.predictions).html()
+    assert "were not kept, or are forgotten" in html
+
+
+def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(watched: Watched, sqlite_store: Store) -> None:
+    recorded = watched.recorded
+    recorded.scores[5], recorded.embeddings[5] = np.nan, np.inf
+    report = drift_report(watched, sqlite_store.predictions)
+    assert report.document["sections"]["gallery"]["inputs"][0]["id"] == str(recorded.ids[5])
+    assert b"NaN" not in orjson.dumps(report.document)
+    assert "not finite" in report.html()
+    assert ">nan<" not in report.html().lower()
+
+
+def test_a_section_that_fails_leaves_the_verdicts(
+    watched: Watched, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(type(SECTIONS[0]), "values", broken)
+    html = drift_report(watched, sqlite_store.predictions).html()
+    assert SECTIONS[0].title not in html
+    assert "Production has shifted" in html
+
+
+def test_a_report_can_be_saved_as_page_or_as_document(watched: Watched, sqlite_store: Store, tmp_path) -> None:
+    report = drift_report(watched, sqlite_store.predictions)
+    assert report.save(tmp_path / "a" / "drift.html").read_text(encoding="utf-8") == report.html()
+    assert orjson.loads(report.save(tmp_path / "drift.json").read_bytes()) == report.document
+
+
+@pytest.mark.e2e
+@pytest.mark.filterwarnings("ignore")
+def test_evidently_draws_a_page_of_the_recorded_columns(watched: Watched, sqlite_store: Store) -> None:
+    from reports.columns import columns_page
+
+    page = columns_page(watched, sqlite_store)
+    assert page is not None
+    for column in ("confidence", "ood_score", "prediction"):
+        assert column in page
