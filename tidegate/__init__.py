@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.reference import Reference, Scores
     from reports.drift import DriftReport
     from store.errors import TidegateError
-    from tidegate.notebook import profile
+    from tidegate.notebook import profile, report
 
 _HOMES = {
     "DriftReport": "reports.drift",
@@ -23,9 +23,10 @@ _HOMES = {
     "TidegateError": "store.errors",
     "fit_reference": "monitor.fit",
     "profile": "tidegate.notebook",
+    "report": "tidegate.notebook",
 }
 
-__all__ = ["DriftReport", "Reference", "Scores", "TidegateError", "fit_reference", "profile"]
+__all__ = ["DriftReport", "Reference", "Scores", "TidegateError", "fit_reference", "profile", "report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from monitor.fit import DEFAULT_ALPHA
 from monitor.reference import Reference
-from serving.notebook import profile_learner
+from reports.drift import DriftReport
+from store import Store
+from store.errors import BadInput, NotFound
 from tidegate.progress import track
+from tidegate.settings import load_settings
 
 
 def profile(
@@ -25,8 +29,45 @@ def profile(
     Raises:
         TidegateError: the learner has no data, or can't be served; the message says what to do.
     """
+    # fastai and torch come with it; showing a report needs neither.
+    from serving.notebook import profile_learner
+
     path = None if export is None else Path(export)
     reference = profile_learner(learner, path, alpha=alpha, seed=seed, track=track)
     for warning in reference.warnings:
         print(f"note: {warning}")  # noqa: T201
     return reference
+
+
+def report(run: str | None = None, *, database: str | None = None) -> DriftReport:
+    """A drift report, which shows itself in a notebook.
+
+    Args:
+        run: a run's id; by default the latest with a report.
+        database: SQLAlchemy URL; by default the settings'.
+
+    Raises:
+        TidegateError: there is no such report.
+    """
+    store = Store.open(load_settings(store={"database": database}).store)
+    try:
+        return DriftReport(store.reports.document(chosen_run(store, run)))
+    finally:
+        store.close()
+
+
+def chosen_run(store: Store, run: str | None) -> UUID:
+    """The run that is meant: the one named, or the latest with a report.
+
+    Raises:
+        TidegateError: the name is no id, or there is no report yet.
+    """
+    if run is None:
+        entries = store.reports.recent(limit=1)
+        if not entries:
+            raise NotFound("There is no report yet. Serve some predictions, then run `tidegate monitor --once`.")
+        return entries[0].run_id
+    try:
+        return UUID(run)
+    except ValueError as error:
+        raise BadInput(f"{run!r} is not a run's id. `tidegate report --list` shows them.") from error

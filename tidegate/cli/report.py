@@ -24,28 +24,20 @@ def report(
 
     Example: `tidegate report -o reports/`
     """
-    from uuid import UUID
-
     from reports.drift import DriftReport
     from store import Store
-    from store.errors import BadInput, NotFound
+    from tidegate.notebook import chosen_run
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    entries = store.reports.recent()
     if listing:
-        for entry in entries:
+        for entry in store.reports.recent():
             found = store.runs.get(entry.run_id)
             typer.echo(
                 f"{entry.run_id}  {entry.at:%Y-%m-%d %H:%M}  {found.verdict.value:<8} {found.count:>8,} predictions"
             )
-    elif run is None and not entries:
-        raise NotFound("There is no report yet. Serve some predictions, then run `tidegate monitor --once`.")
     else:
-        try:
-            chosen = entries[0].run_id if run is None else UUID(run)
-        except ValueError as error:
-            raise BadInput(f"{run!r} is not a run's id. `tidegate report --list` shows them.") from error
+        chosen = chosen_run(store, run)
         written = DriftReport(store.reports.document(chosen))
         typer.echo(written.save(output / f"drift-{chosen}.html"))
         typer.echo(written.save(output / f"drift-{chosen}.json"))
