@@ -66,9 +66,21 @@ def _prepare() -> None:
     if not EXPORT.exists():
         _say("Training a fastai learner on 3,000 handwritten digits (once, about a minute)")
         subprocess.run([sys.executable, "-m", "examples.digits.train", str(WORK)], check=True)
-    if not REFERENCE.exists():
+    if not _has_reference():
         _say("Profiling it: what does training look like?")
         _run(*_tidegate("profile", EXPORT, "--data", PICTURES / "train", "--valid", PICTURES / "valid"))
+
+
+def _has_reference() -> bool:
+    """Whether there is one that this version reads."""
+    from monitor.reference import Reference
+    from store.errors import BadReference
+
+    try:
+        Reference.load(REFERENCE)
+    except BadReference:
+        return False
+    return True
 
 
 def _start_gateway(port: int, webhook: str) -> subprocess.Popen[bytes]:
