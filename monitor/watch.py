@@ -85,6 +85,8 @@ def watch_model(store: Store, model: ModelRecord, settings: MonitorSettings, unt
         seed=seed,
         results=judgement.results,
     )
+    if _says_nothing_new(store, run):
+        return Watched(model, reference, recorded, run, ())
     with store.writing() as transaction:
         if store.runs.last_judged_until(model.sha256, transaction) != judged_until:
             logger.info("another monitor has judged %s in the meantime; this window is left to it", model.name)
@@ -104,6 +106,14 @@ def watch_model(store: Store, model: ModelRecord, settings: MonitorSettings, unt
                 events.append(event)
     logger.info("%s: %s (%s predictions) %s", model.name, run.verdict.value, run.count, run.sentence)
     return Watched(model, reference, recorded, run, tuple(events))
+
+
+def _says_nothing_new(store: Store, run: RunRecord) -> bool:
+    """Whether this window got no verdict for the very reason and rows that the last one did: an idle model."""
+    if run.verdict in (Verdict.OK, Verdict.SHIFTED):
+        return False
+    last = next(iter(store.runs.recent(run.model_sha256, limit=1)), None)
+    return last is not None and (last.verdict, last.count, last.sentence) == (run.verdict, run.count, run.sentence)
 
 
 def generator(seed: str) -> np.random.Generator:

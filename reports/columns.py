@@ -1,4 +1,6 @@
-"""Evidently's own report on the recorded columns: confidence, score, class, tags and, for tables, the rows.
+"""Evidently's own report on the recorded columns: confidence, score, class and, for tables, the rows; and the tags.
+
+Tags are counted, not compared: training has none.
 
 Columns of numbers and categories only. Evidently's embedding drift draws a t-SNE and alarms always, and its page weighs
 five megabytes: it is written beside our report, never inside it, and never on the request path.
@@ -15,7 +17,8 @@ from monitor.watch import Watched
 from store import Store
 
 ROWS = 2_000
-CATEGORIES = 30
+TAGS = 10
+TAG_VALUES = 30
 
 
 def columns_page(watched: Watched, store: Store) -> str | None:
@@ -31,26 +34,36 @@ def columns_page(watched: Watched, store: Store) -> str | None:
         return None
     numerical = [name for name in shared if pd.api.types.is_numeric_dtype(before[name])]
     categorical = [name for name in shared if name not in numerical]
-    return _draw(before[shared], current[shared], numerical, categorical)
+    tags = _tags(watched, len(current))
+    current = pd.concat([current[shared], tags], axis=1)
+    return _draw(before[shared], current, numerical, categorical, list(tags.columns))
 
 
-def _draw(before: pd.DataFrame, current: pd.DataFrame, numerical: list[str], categorical: list[str]) -> str:
+def _draw(
+    before: pd.DataFrame, current: pd.DataFrame, numerical: list[str], categorical: list[str], tags: list[str]
+) -> str:
     # A second to import, and only the monitor ever does.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import UniqueValueCount
         from evidently.presets import DataDriftPreset
 
-        definition = DataDefinition(numerical_columns=numerical, categorical_columns=categorical)
-        sides = [Dataset.from_pandas(side, definition) for side in (current, before)]
-        html: str = Report([DataDriftPreset()]).run(*sides).get_html_str(as_iframe=False)
+        definition = DataDefinition(numerical_columns=numerical, categorical_columns=[*categorical, *tags])
+        untagged = before.assign(
+            **{name: pd.Series([None] * len(before), dtype=object, index=before.index) for name in tags}
+        )
+        sides = [Dataset.from_pandas(side, definition) for side in (current, untagged)]
+        metrics = [
+            DataDriftPreset(columns=[*numerical, *categorical]),
+            *(UniqueValueCount(column=name) for name in tags),
+        ]
+        html: str = Report(metrics).run(*sides).get_html_str(as_iframe=False)
     return html
 
 
 def _window(watched: Watched, store: Store) -> pd.DataFrame:
-    recorded = watched.recorded
-    step = max(1, -(-len(recorded.ids) // ROWS))
-    chosen = slice(None, None, step)
+    recorded, chosen = watched.recorded, _chosen(watched)
     table = pd.DataFrame({"ood_score": recorded.scores[chosen], "confidence": recorded.confidences[chosen]})
     if watched.model.classes and (recorded.class_indices >= 0).any():
         table["prediction"] = recorded.predictions[chosen]
@@ -60,6 +73,21 @@ def _window(watched: Watched, store: Store) -> pd.DataFrame:
         rows = [orjson.loads(inputs[one].content) if one in inputs else {} for one in ids]
         table = pd.concat([table, _typed(pd.DataFrame(rows))], axis=1)
     return table
+
+
+def _chosen(watched: Watched) -> slice:
+    return slice(None, None, max(1, -(-len(watched.recorded.ids) // ROWS)))
+
+
+def _tags(watched: Watched, rows: int) -> pd.DataFrame:
+    """The tags that slice the window into few enough parts to be read."""
+    tags = watched.recorded.tags[_chosen(watched)]
+    found: dict[str, list[str]] = {}
+    for name in sorted({name for one in tags for name in one}):
+        values = [str(one.get(name, "none")) for one in tags]
+        if len(set(values)) <= TAG_VALUES and len(found) < TAGS:
+            found[f"tag: {name}"] = values
+    return pd.DataFrame(found, index=range(rows), dtype=object)
 
 
 def _training(watched: Watched) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Reads a prediction request: its inputs and tags, whatever way they came. Nothing here is trusted."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +32,18 @@ async def read_request(request: Request, application: str, settings: ServingSett
     """The inputs and tags of a request.
 
     Raises:
-        BadInput: empty, too large, too many, of the wrong kind, or not readable.
+        BadInput: empty, too large, too many, too slow, of the wrong kind, or not readable.
     """
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            return await _read(request, application, settings)
+    except TimeoutError as error:
+        raise BadInput(
+            f"The body did not arrive within {settings.body_seconds:g} seconds. Send it again, in one go.", status=408
+        ) from error
+
+
+async def _read(request: Request, application: str, settings: ServingSettings) -> PredictionRequest:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         found = await _json(request, application, settings)

@@ -13,6 +13,7 @@ class ServingSettings(BaseModel):
     monitor: bool = Field(True, description="run the scheduled monitor beside the gateway, in a process of its own")
     maximum_items: int = Field(64, ge=1, description="inputs in one request")
     maximum_body_bytes: int = Field(32 * 1024 * 1024, ge=1, description="size of one request")
+    body_seconds: float = Field(30.0, gt=0, description="time for a request's body to arrive")
     maximum_megapixels: float = Field(50.0, gt=0, description="size of one image, read from its header")
     maximum_batch: int = Field(32, ge=1, description="inputs in one forward pass")
     maximum_waiting: int = Field(256, ge=1, description="inputs that wait; more are refused with 503")

@@ -107,6 +107,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": words}
     for status, words in (
         (400, "not readable"),
+        (408, "the body came too slowly"),
         (413, "too large, or too many"),
         (415, "of a kind this learner does not take"),
         (422, "can't be used; says which field and what to send instead"),

@@ -116,6 +116,21 @@ def _load_until(digits: Trained, folder: Path, end) -> tuple[list[UUID], int]:
     return answered, code
 
 
+def test_a_body_that_never_comes_is_refused_and_delays_nobody(digits: Trained, tmp_path: Path) -> None:
+    (tmp_path / "tidegate.toml").write_text("[serving]\nbody_seconds = 1.0\n")
+    with gateway(digits.export, "--no-monitor", folder=tmp_path) as served, served.client as client:
+        host, port = served.address.removeprefix("http://").split(":")
+        head = b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: 1000\r\n\r\n"
+        slow = [socket.create_connection((host, int(port))) for _ in range(20)]
+        for one in slow:
+            one.sendall(head + b"some of it")
+        assert len(post(client, pictures(digits, 4))) == 4
+        answers = [one.recv(4_096) for one in slow]
+        for one in slow:
+            one.close()
+    assert all(answer.startswith(b"HTTP/1.1 408") for answer in answers)
+
+
 def test_a_port_that_is_taken_is_one_clear_line(digits: Trained, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -95,6 +95,12 @@ def test_each_window_begins_where_the_last_verdict_ended(
     assert counts == [150, 40, 110]
 
 
+def test_an_idle_model_is_not_written_down_again_and_again(sqlite_store: Store, reference: Reference) -> None:
+    register(sqlite_store, encode(reference))
+    assert [look(sqlite_store).run.verdict for _ in range(3)] == [Verdict.NOT_ENOUGH_DATA] * 3
+    assert len(sqlite_store.runs.recent()) == 1
+
+
 def test_the_last_n_predictions_can_be_the_window(
     sqlite_store: Store, reference: Reference, population: Population
 ) -> None:

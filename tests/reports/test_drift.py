@@ -154,5 +154,5 @@ def test_evidently_draws_a_page_of_the_recorded_columns(watched: Watched, sqlite
 
     page = columns_page(watched, sqlite_store)
     assert page is not None
-    for column in ("confidence", "ood_score", "prediction"):
+    for column in ("confidence", "ood_score", "prediction", "tag: site"):
         assert column in page
