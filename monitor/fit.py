@@ -4,7 +4,7 @@ A network has memorised its training rows: their embeddings are tighter and thei
 fresh row, and everything would look shifted against them.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +82,13 @@ def fit_reference(
     return reference
 
 
+@dataclass(frozen=True)
 class _Rows:
     """Rows of one kind, checked and finite."""
 
-    def __init__(self, embeddings: Floats, logits: Floats | None, labels: npt.NDArray[np.int64] | None) -> None:
-        self.embeddings, self.logits, self.labels = embeddings, logits, labels
+    embeddings: Floats
+    logits: Floats | None
+    labels: npt.NDArray[np.int64] | None
 
 
 def _checked(

@@ -71,20 +71,7 @@ def watch_model(store: Store, model: ModelRecord, settings: MonitorSettings, unt
     rng = generator(seed)
     recorded = store.predictions.window(model.sha256, since, until, max_rows=settings.maximum_rows, rng=rng)
     reference, judgement = _judge(store, model, recorded, settings, rng)
-    run = RunRecord(
-        id=new_id(),
-        model_sha256=model.sha256,
-        reference_sha256=model.reference_sha256,
-        at=utc_now(),
-        since=_start(recorded, since),
-        until=until,
-        count=recorded.total,
-        flagged=recorded.flagged_total,
-        verdict=judgement.verdict,
-        sentence=judgement.sentence,
-        seed=seed,
-        results=judgement.results,
-    )
+    run = run_of(model, recorded, judgement, seed=seed, since=_start(recorded, since))
     if _says_nothing_new(store, run):
         return Watched(model, reference, recorded, run, ())
     with store.writing() as transaction:
@@ -106,6 +93,26 @@ def watch_model(store: Store, model: ModelRecord, settings: MonitorSettings, unt
                 events.append(event)
     logger.info("%s: %s (%s predictions) %s", model.name, run.verdict.value, run.count, run.sentence)
     return Watched(model, reference, recorded, run, tuple(events))
+
+
+def run_of(
+    model: ModelRecord, recorded: RecordedWindow, judgement: Judgement, *, seed: str, since: datetime
+) -> RunRecord:
+    """A new run: what was judged of which window, under which randomness."""
+    return RunRecord(
+        id=new_id(),
+        model_sha256=model.sha256,
+        reference_sha256=model.reference_sha256,
+        at=utc_now(),
+        since=since,
+        until=recorded.until,
+        count=recorded.total,
+        flagged=recorded.flagged_total,
+        verdict=judgement.verdict,
+        sentence=judgement.sentence,
+        seed=seed,
+        results=judgement.results,
+    )
 
 
 def _says_nothing_new(store: Store, run: RunRecord) -> bool:

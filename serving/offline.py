@@ -10,7 +10,7 @@ import numpy as np
 from monitor.judge import judge
 from monitor.reference import Reference
 from monitor.settings import MonitorSettings
-from monitor.watch import Watched, generator
+from monitor.watch import Watched, generator, run_of
 from monitor.window import Window
 from reports.drift import DriftReport, drift_report
 from serving.collect import Collected, Track, collect, silently
@@ -20,7 +20,6 @@ from serving.sources import LabelledInput
 from store.clock import new_id, utc_now
 from store.models import ModelRecord
 from store.predictions import FlaggedCount, RawInput, RecordedWindow
-from store.runs import RunRecord
 
 
 @dataclass(frozen=True)
@@ -81,20 +80,7 @@ def check_inputs(
         reference_sha256=None,
         registered_at=recorded.until,
     )
-    run = RunRecord(
-        id=new_id(),
-        model_sha256=model.sha256,
-        reference_sha256=None,
-        at=recorded.until,
-        since=recorded.since,
-        until=recorded.until,
-        count=recorded.total,
-        flagged=recorded.flagged_total,
-        verdict=judgement.verdict,
-        sentence=judgement.sentence,
-        seed=seed,
-        results=judgement.results,
-    )
+    run = run_of(model, recorded, judgement, seed=seed, since=recorded.since)
     watched = Watched(model, reference, recorded, run, ())
     record = _Unrecorded(dict(zip(recorded.ids, collected.inputs, strict=True)))
     return Checked(watched, drift_report(watched, record), collected.refused)

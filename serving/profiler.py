@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,11 +94,7 @@ def make_reference(
         ),
         examples=_examples(engine, seen, rng),
         probes=tuple(probe(engine, one.read()) for one in _drawn(fresh.inputs, PROBES, rng)),
-        columns=[
-            columns for one in _drawn(fresh.inputs, COLUMN_ROWS, rng) if (columns := engine.adapter.columns(one.read()))
-        ]
-        if engine.adapter.application == "tabular"
-        else [],
+        columns=_columns(engine, fresh, rng),
     )
 
 
@@ -141,6 +138,13 @@ def _examples(engine: Engine, seen: Collected, rng: np.random.Generator) -> Exam
     pictures = [thumbnail(one.read().content) for one in inputs] if engine.adapter.application == "vision" else []
     captions = [one.name if one.label is None else one.label for one in inputs]
     return Examples(seen.outputs.embedding[chosen].astype(np.float16).astype(np.float32), captions, pictures)
+
+
+def _columns(engine: Engine, fresh: Collected, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Held-out inputs as named columns; none for pictures, which are not read for it."""
+    if engine.adapter.application != "tabular":
+        return []
+    return [engine.adapter.columns(one.read()) for one in _drawn(fresh.inputs, COLUMN_ROWS, rng)]
 
 
 def _drawn(inputs: Sequence[LabelledInput], at_most: int, rng: np.random.Generator) -> list[LabelledInput]:
