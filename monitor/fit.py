@@ -21,6 +21,9 @@ Rows = tuple[npt.ArrayLike, npt.ArrayLike | None, npt.ArrayLike | None]
 DEFAULT_ALPHA = 0.01
 HELD_OUT_ROWS_KEPT = 10_000
 MINIMUM_ROWS = 4
+# The tails need few rows; the number left for the p-values decides how steady the flagged rate is.
+TAIL_FIT_SHARE = 0.25
+TAIL_FIT_ROWS = 1_000
 FEW_ROWS = 200
 
 
@@ -36,7 +39,7 @@ def fit_reference(
 ) -> Reference:
     """Fit the scorers on training rows and calibrate them on held-out rows.
 
-    The fused score needs held-out rows twice: half of them turn each scorer's value into u = −log p, the other half
+    The fused score needs held-out rows twice: a quarter of them turn each scorer's value into u = −log p, the others
     turn the mean of u into the p-value, which is therefore valid in finite samples.
 
     Args:
@@ -62,7 +65,8 @@ def fit_reference(
     values = {name: scorer.score(features) for name, scorer in scorers.items()}
     m = held_out.embeddings.shape[0]
     order = rng.permutation(m)
-    for_tails, for_p_values = order[: m // 2], order[m // 2 :]
+    tail_rows = min(int(m * TAIL_FIT_SHARE), TAIL_FIT_ROWS)
+    for_tails, for_p_values = order[:tail_rows], order[tail_rows:]
     tails = {name: TailLog.fit(value[for_tails]) for name, value in values.items()}
     fused = np.mean([tails[name](values[name]) for name in scorers], axis=0)
     kept = np.sort(order[:HELD_OUT_ROWS_KEPT])
@@ -76,7 +80,7 @@ def fit_reference(
         warnings=tuple(warnings),
     )
     if not np.isfinite(reference.threshold):
-        needed = 2 * (int(np.ceil(1 / alpha)) - 1)
+        needed = int(np.ceil((np.ceil(1 / alpha) - 1) / (1 - TAIL_FIT_SHARE)))
         few = f"With {m:,} held-out rows no input can be flagged at alpha {alpha:g}: give {needed:,} or more."
         return _with_warning(reference, few)
     return reference

@@ -56,7 +56,7 @@ def test_the_model_says_what_it_is(digits_client: TestClient, digits_engine: Eng
     assert body["sha256"] == digits_engine.loaded.sha256
     assert body["classes"] == list("0123456789")
     assert (body["application"], body["task"], body["embedding_dimension"]) == ("vision", "single_label", 64)
-    assert body["reference"]["calibration_rows"] == 500
+    assert body["reference"]["calibration_rows"] == 750
 
 
 def test_the_api_describes_itself(digits_client: TestClient) -> None:
