@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monitor.alarm import SequentialAlarm
     from monitor.fit import fit_reference
     from monitor.reference import Reference, Scores
     from reports.drift import DriftReport
@@ -20,13 +21,23 @@ _HOMES = {
     "DriftReport": "reports.drift",
     "Reference": "monitor.reference",
     "Scores": "monitor.reference",
+    "SequentialAlarm": "monitor.alarm",
     "TidegateError": "store.errors",
     "fit_reference": "monitor.fit",
     "profile": "tidegate.notebook",
     "report": "tidegate.notebook",
 }
 
-__all__ = ["DriftReport", "Reference", "Scores", "TidegateError", "fit_reference", "profile", "report"]
+__all__ = [
+    "DriftReport",
+    "Reference",
+    "Scores",
+    "SequentialAlarm",
+    "TidegateError",
+    "fit_reference",
+    "profile",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:
