@@ -73,5 +73,5 @@ def test_installed_elsewhere_it_profiles_migrates_serves_and_shows_its_pages(
     with gateway("cells.pkl", folder=tmp_path, python=[str(installed)]) as served, served.client as client:
         example = client.get("/try").text
         assert "mean_radius" in example
-        for path in ("/", "/reports", "/alerts", "/docs", "/static/swagger-ui.css"):
+        for path in ("/", "/reports", "/alerts", "/docs", "/static/vendor/swagger-ui/swagger-ui.css"):
             assert client.get(path, headers={"accept": "text/html"}).status_code == 200
