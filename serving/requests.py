@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from serving.adapters.vision import media_type_of
@@ -34,13 +35,18 @@ async def read_request(request: Request, application: str, settings: ServingSett
     Raises:
         BadInput: empty, too large, too many, too slow, of the wrong kind, or not readable.
     """
-    try:
-        async with asyncio.timeout(settings.body_seconds):
-            return await _read(request, application, settings)
-    except TimeoutError as error:
-        raise BadInput(
-            f"The body did not arrive within {settings.body_seconds:g} seconds. Send it again, in one go.", status=408
-        ) from error
+    async with _in_time(settings):
+        return await _read(request, application, settings)
+
+
+async def read_fields(request: Request, settings: ServingSettings) -> dict[str, str]:
+    """The text fields of a form that a page sent.
+
+    Raises:
+        BadInput: too large, too slow, or not readable.
+    """
+    async with _in_time(settings), _form(request, settings) as form:
+        return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 async def _read(request: Request, application: str, settings: ServingSettings) -> PredictionRequest:
@@ -127,22 +133,38 @@ async def _json(request: Request, application: str, settings: ServingSettings) -
 
 
 async def _multipart(request: Request, settings: ServingSettings) -> PredictionRequest:
-    _refuse_declared_size(request, settings)
-    limited = Request(request.scope, _limited_receive(request, settings))
-    try:
-        async with limited.form(max_files=settings.maximum_items + 1, max_fields=8) as form:
-            files = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
-            text = [name for name, part in form.multi_items() if name == "file" and not isinstance(part, UploadFile)]
-            contents = [await part.read() for part in files]
-            tags = form.get("tags")
-    except HTTPException as error:
-        many = error.detail.startswith("Too many")
-        raise BadInput(f"The form can't be read: {error.detail}", status=413 if many else 400) from error
+    async with _form(request, settings, max_files=settings.maximum_items + 1, max_fields=8) as form:
+        files = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
+        text = [name for name, part in form.multi_items() if name == "file" and not isinstance(part, UploadFile)]
+        contents = [await part.read() for part in files]
+        tags = form.get("tags")
     if not files:
         why = "its parts named `file` carry no file name" if text else "it has no part named `file`"
         raise BadInput(f"The form holds no picture: {why}. Send it as curl -F file=@picture.png does.", field="file")
     parsed = parse_tags(tags.encode()) if isinstance(tags, str) else None
     return PredictionRequest([RawInput(media_type_of(content), content) for content in contents], parsed, "file[{}]")
+
+
+@asynccontextmanager
+async def _form(request: Request, settings: ServingSettings, **limits: int) -> AsyncIterator[FormData]:
+    _refuse_declared_size(request, settings)
+    try:
+        async with Request(request.scope, _limited_receive(request, settings)).form(**limits) as form:
+            yield form
+    except HTTPException as error:
+        many = error.detail.startswith("Too many")
+        raise BadInput(f"The form can't be read: {error.detail}", status=413 if many else 400) from error
+
+
+@asynccontextmanager
+async def _in_time(settings: ServingSettings) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            yield
+    except TimeoutError as error:
+        raise BadInput(
+            f"The body did not arrive within {settings.body_seconds:g} seconds. Send it again, in one go.", status=408
+        ) from error
 
 
 async def _body(request: Request, settings: ServingSettings) -> bytes:

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from reports import pages
 from reports.pictures import thumbnail_uri
 from serving import problems
-from serving.requests import read_request
+from serving.requests import read_fields, read_request
 from serving.routes.state import Shared, State, curl_line
 from store.errors import BadInput, Overloaded, StoreUnavailable, TidegateError
 from store.predictions import RawInput
@@ -31,7 +31,7 @@ async def answer(request: Request, state: Shared) -> Response:
     row: dict[str, Any] | None = None
     try:
         if gateway.engine.adapter.application == "tabular":
-            row = _typed(dict(await request.form()), _example_row(state) or {})
+            row = _typed(await read_fields(request, gateway.settings), _example_row(state) or {})
             inputs = [RawInput("application/json", orjson.dumps(row))]
         else:
             asked = await read_request(request, gateway.engine.adapter.application, gateway.settings)
@@ -62,7 +62,7 @@ def _example_row(state: State) -> dict[str, Any] | None:
     return adapter.columns(adapter.example()) or None
 
 
-def _typed(sent: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+def _typed(sent: dict[str, str], example: dict[str, Any]) -> dict[str, Any]:
     """A form sends text only; columns that hold numbers get numbers, and empty fields are missing values."""
     row: dict[str, Any] = {}
     for name, text in sent.items():

@@ -121,6 +121,16 @@ def test_a_row_can_be_tried_in_a_form_that_begins_with_an_example(cells_client: 
     assert "takes a number" in refused.text
 
 
+def test_a_form_is_read_with_the_limits_of_every_other_request(
+    connect: Connect, cells_engine: Engine, cells: Trained, sqlite_store: Store
+) -> None:
+    client = connect(cells_engine, cells.reference, maximum_body_bytes=1_000)
+    refused = client.post("/try", data={**{name: str(value) for name, value in ROW.items()}, "outline": "x" * 2_000})
+    assert refused.status_code == 413
+    assert "larger than the 1,000 bytes" in refused.text
+    assert sqlite_store.predictions.count() == 0
+
+
 def test_what_callers_send_is_shown_as_text_and_never_runs(
     connect: Connect, cells_engine: Engine, cells: Trained
 ) -> None:
