@@ -116,15 +116,16 @@ class SequentialAlarm:
         return self._judge(self.rng.permutation(np.repeat(np.arange(BINS), numbers)))
 
     def _judge(self, bins: npt.NDArray[np.int64]) -> bool:
+        total = int(self._counts.sum())
         uniforms = self.rng.uniform(size=bins.size)
         for place, uniform in zip(bins, uniforms, strict=True):
             if self.firing:
                 break
             above = int(self._counts[place + 1 :].sum())
-            total = int(self._counts.sum())
             p = (above + uniform * (int(self._counts[place]) + 1)) / (total + 1)
             self._detectors = (1 + self._detectors) * _densities(p)
             self._counts[place] += 1
+            total += 1
             if self.evidence >= self.arl:
                 self.since = self.seen
             self.seen += 1

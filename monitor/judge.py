@@ -40,8 +40,7 @@ def judge(
     missing = settings.minimum_rows - window.total
     if missing > 0:
         sentence = f"Not enough data yet: {window.total:,} predictions; {missing:,} more are needed for a verdict."
-        results = tuple(CheckResult(check.name, Verdict.NOT_ENOUGH_DATA, sentence) for check in checks)
-        return Judgement(Verdict.NOT_ENOUGH_DATA, sentence, results)
+        return no_verdict(Verdict.NOT_ENOUGH_DATA, sentence, checks)
     # A generator per check: adding or failing one never changes the numbers of another.
     streams = rng.spawn(len(checks))
     found: dict[str, Finding | CheckResult] = {}
@@ -115,13 +114,6 @@ def _sum_up(window: Window, results: tuple[CheckResult, ...]) -> Judgement:
     return Judgement(Verdict.NOT_APPLICABLE, "No check applies to this learner.", results)
 
 
-def unjudged(reason: str, checks: Sequence[Check] = CHECKS) -> Judgement:
-    """The judgement of a window that nothing can be compared with."""
-    results = tuple(CheckResult(check.name, Verdict.NOT_APPLICABLE, reason) for check in checks)
-    return Judgement(Verdict.NOT_APPLICABLE, reason, results)
-
-
-def failed(reason: str, checks: Sequence[Check] = CHECKS) -> Judgement:
-    """The judgement of a window whose comparison broke before the first check."""
-    results = tuple(CheckResult(check.name, Verdict.FAILED, reason) for check in checks)
-    return Judgement(Verdict.FAILED, reason, results)
+def no_verdict(why: Verdict, sentence: str, checks: Sequence[Check] = CHECKS) -> Judgement:
+    """The judgement of a window on which no check could be run, for one reason."""
+    return Judgement(why, sentence, tuple(CheckResult(check.name, why, sentence) for check in checks))

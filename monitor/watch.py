@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from monitor import judge as judging
 from monitor.alerts.rules import next_alert
-from monitor.judge import Judgement
+from monitor.judge import Judgement, judge, no_verdict
 from monitor.reference import Reference
 from monitor.reference_file import decode
 from monitor.settings import MonitorSettings
@@ -147,15 +146,16 @@ def _judge(
     store: Store, model: ModelRecord, recorded: RecordedWindow, settings: MonitorSettings, rng: np.random.Generator
 ) -> tuple[Reference | None, Judgement]:
     if model.reference_sha256 is None:
-        return None, judging.unjudged(
+        return None, no_verdict(
+            Verdict.NOT_APPLICABLE,
             f"{model.name} has no reference to compare with. "
-            f"Make one with `tidegate profile {model.name} --data TRAINING_DATA`, then serve again."
+            f"Make one with `tidegate profile {model.name} --data TRAINING_DATA`, then serve again.",
         )
     try:
         reference = decode(store.models.reference(model.reference_sha256))
     except (BadReference, NotFound) as error:
-        return None, judging.failed(str(error))
-    return reference, judging.judge(reference, Window.of_record(recorded), settings, rng)
+        return None, no_verdict(Verdict.FAILED, str(error))
+    return reference, judge(reference, Window.of_record(recorded), settings, rng)
 
 
 def worth_a_report(watched: Watched) -> bool:

@@ -42,7 +42,7 @@ def columns_page(watched: Watched, store: Store) -> str | None:
 def _draw(
     before: pd.DataFrame, current: pd.DataFrame, numerical: list[str], categorical: list[str], tags: list[str]
 ) -> str:
-    # A second to import, and only the monitor ever does.
+    # Seconds to import, and only the monitor ever does.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from evidently import DataDefinition, Dataset, Report
@@ -101,7 +101,7 @@ def _training(watched: Watched) -> pd.DataFrame:
     rows: list[dict[str, Any]] = watched.reference.columns
     if rows:
         table = pd.concat([table, _typed(pd.DataFrame(rows))], axis=1)
-    return table.sample(min(len(table), ROWS), random_state=0) if len(table) > ROWS else table
+    return table.sample(ROWS, random_state=0) if len(table) > ROWS else table
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

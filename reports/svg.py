@@ -47,13 +47,6 @@ def bar(x: float, y: float, width: float, height: float, class_: str, hint: str)
     return element("rect", title(hint), x=x, y=y, width=max(width, 0.0), height=max(height, 0.0), class_=class_)
 
 
-def line(points: Sequence[tuple[float, float]], class_: str) -> str:
-    """A polyline."""
-    return element(
-        "polyline", points=" ".join(f"{_number(x)},{_number(y)}" for x, y in points), class_=class_, fill="none"
-    )
-
-
 def dots(points: Iterable[tuple[float, float]], class_: str) -> str:
     """Many points as one path: strokes of no length with round ends are drawn as discs."""
     path = "".join(f"M{_number(x)} {_number(y)}h0" for x, y in points)

@@ -1,13 +1,11 @@
 """One served model: from raw inputs to recorded answers."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from monitor.reference import Reference
 from monitor.reference_file import encode
@@ -15,15 +13,13 @@ from serving.adapters import Item
 from serving.batcher import Batcher
 from serving.engine import Engine
 from serving.outputs import Prediction
-from serving.probes import check_parity
+from serving.pairing import check_pair
 from serving.recorder import Arrived, Recorder
 from serving.settings import ServingSettings
 from store import Store
-from store.errors import BadInput, ModelMismatch, StoreUnavailable
+from store.errors import BadInput, StoreUnavailable
 from store.models import ModelRecord
-from store.predictions import RawInput
-
-logger = logging.getLogger(__name__)
+from store.predictions import PredictionRecord, RawInput
 
 
 @dataclass(frozen=True)
@@ -35,24 +31,24 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ood:
-    """What the scorer says of one input. `score` is None where it is infinite."""
-
-    score: float | None
-    p_value: float
-    flagged: bool
-
-
-@dataclass(frozen=True)
 class Answered:
-    """One recorded prediction."""
+    """One recorded prediction: what the record holds of it, and what only the caller is told."""
 
-    id: UUID
+    record: PredictionRecord
     prediction: Prediction
     probabilities: list[float] | None
-    confidence: float | None
-    ood: Ood | None
     notes: tuple[str, ...]
+
+    @property
+    def ood(self) -> dict[str, Any] | None:
+        """What the scorer says of it, as recorded; None without a reference. A score that is infinite is None."""
+        if self.record.flagged is None:
+            return None
+        return {
+            "score": self.record.ood_score,
+            "p_value": self.record.ood_p_value,
+            "flagged": self.record.flagged,
+        }
 
 
 class Gateway:
@@ -68,8 +64,7 @@ class Gateway:
         self.store = store
         self.settings = settings
         if reference is not None:
-            check_belongs(engine, reference)
-            check_parity(engine, reference.probes)
+            check_pair(engine, reference)
         assert engine.loaded.sha256 is not None, "a gateway serves an exported file"
         self.model: ModelRecord = store.models.register(
             sha256=engine.loaded.sha256,
@@ -127,47 +122,13 @@ class Gateway:
     def _run(self, jobs: Sequence[Job]) -> list[Answered]:
         outputs = self.engine.run([job.item for job in jobs])
         scores = None if self.reference is None else self.reference.score(outputs.embedding, outputs.logits)
-        ids = self._recorder.record([job.arrival for job in jobs], outputs, scores)
+        records = self._recorder.record([job.arrival for job in jobs], outputs, scores)
         return [
             Answered(
-                id=ids[row],
+                record=record,
                 prediction=outputs.predictions[row],
                 probabilities=None if outputs.probabilities is None else outputs.probabilities[row].tolist(),
-                confidence=None if outputs.confidences is None else float(outputs.confidences[row]),
-                ood=None
-                if scores is None
-                else Ood(
-                    float(scores.score[row]) if abs(scores.score[row]) != float("inf") else None,
-                    float(scores.p_value[row]),
-                    bool(scores.flagged[row]),
-                ),
                 notes=job.item.notes,
             )
-            for row, job in enumerate(jobs)
+            for row, (job, record) in enumerate(zip(jobs, records, strict=True))
         ]
-
-
-def check_belongs(engine: Engine, reference: Reference) -> None:
-    """See that a reference was made with this learner.
-
-    Raises:
-        ModelMismatch: it was made with another one.
-    """
-    origin, loaded = reference.origin, engine.loaded
-    if origin is None:
-        raise ModelMismatch(
-            "The reference does not say which learner it is of. Make it with `tidegate profile` or `profile(learn)`."
-        )
-    if origin.learner_sha256 is not None and origin.learner_sha256 != loaded.sha256:
-        same_weights = origin.weights_sha256 == loaded.weights_sha256
-        again = " It has the same weights, so the learner was exported again." if same_weights else ""
-        raise ModelMismatch(
-            f"The reference is of the learner {origin.learner_sha256[:12]} ({origin.name}), and this one is "
-            f"{(loaded.sha256 or 'in memory')[:12]}.{again} Make a reference of this learner: "
-            "`tidegate profile export.pkl --data TRAINING_DATA`."
-        )
-    if origin.weights_sha256 != loaded.weights_sha256:
-        raise ModelMismatch(
-            f"The reference was made with other weights than this learner's ({origin.name}). "
-            "Make it again: `tidegate profile export.pkl --data TRAINING_DATA`."
-        )

@@ -10,6 +10,7 @@ import sys
 import types
 import warnings
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,13 @@ def name_of(path: Path) -> str:
     return path.stem if path.stem != "export" else path.resolve().parent.name or path.stem
 
 
-def load(path: Path, *, expected_sha256: str | None = None, import_modules: tuple[str, ...] = ()) -> LoadedLearner:
+def load(
+    path: Path,
+    *,
+    expected_sha256: str | None = None,
+    import_modules: tuple[str, ...] = (),
+    announce: Callable[[str], None] = lambda _sha256: None,
+) -> LoadedLearner:
     """Load an exported learner. Its code runs: `expected_sha256` is checked first.
 
     Args:
@@ -56,6 +63,7 @@ def load(path: Path, *, expected_sha256: str | None = None, import_modules: tupl
         expected_sha256: refuse any file with another hash, before anything of it is unpickled.
         import_modules: modules that define what the learner needs; their names are also given to `__main__`, where a
             learner trained in a notebook looks for them.
+        announce: told the hash, once it is known to be the expected one and before anything is unpickled.
 
     Raises:
         BadLearner: it is missing, cut short, not an exported learner, or needs code that is not there.
@@ -67,6 +75,7 @@ def load(path: Path, *, expected_sha256: str | None = None, import_modules: tupl
             f"{path} has SHA-256 {digest}, not {expected_sha256}. It is not the file you meant, or it was changed. "
             "Nothing of it was loaded."
         )
+    announce(digest)
     if not zipfile.is_zipfile(path):
         raise BadLearner(
             f"{path} is cut short, or was never made by `learn.export()`: it is not a whole torch archive. "

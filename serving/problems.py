@@ -21,10 +21,13 @@ _STATUS: dict[type[TidegateError], int] = {NotFound: 404, Overloaded: 503, Store
 def problem(error: TidegateError) -> dict[str, Any]:
     """The body that tells a caller of an error: what happened, what it means, what to do."""
     status = error.status if isinstance(error, BadInput) else _STATUS.get(type(error), 500)
-    body: dict[str, Any] = {"type": "about:blank", "title": error.title, "status": status, "detail": str(error)}
-    if isinstance(error, BadInput) and error.field is not None:
-        body["field"] = error.field
-    return body
+    located = {"field": error.field} if isinstance(error, BadInput) and error.field is not None else {}
+    return details(error.title, status, str(error), **located)
+
+
+def details(title: str, status: int, detail: str, **more: Any) -> dict[str, Any]:
+    """Problem details, with whatever members of our own."""
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
 
 
 def answer(error: TidegateError) -> Response:
@@ -61,25 +64,13 @@ def install(app: FastAPI) -> None:
             return HTMLResponse(
                 pages.missing("There is no such page", f"{request.url.path} is not an address here."), 404
             )
-        body = {
-            "type": "about:blank",
-            "title": str(error.detail),
-            "status": error.status_code,
-            "detail": str(error.detail),
-        }
+        body = details(str(error.detail), error.status_code, str(error.detail))
         return response(body, dict(error.headers or {}))
 
     async def unforeseen(_request: Request, error: Exception) -> Response:
         logger.error("a request failed in an unforeseen way", exc_info=error)
-        return response(
-            {
-                "type": "about:blank",
-                "title": "Tidegate failed",
-                "status": 500,
-                "detail": "This is a fault of the gateway, not of the request. Its log has the details.",
-            },
-            {},
-        )
+        detail = "This is a fault of the gateway, not of the request. Its log has the details."
+        return response(details("Tidegate failed", 500, detail), {})
 
     app.add_exception_handler(TidegateError, ours)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -32,8 +31,8 @@ class Recorder:
         self._model_sha256 = model_sha256
         self._keep_inputs = keep_inputs
 
-    def record(self, arrivals: Sequence[Arrived], outputs: Outputs, scores: Scores | None) -> list[UUID]:
-        """Write a batch in one commit and return the new ids; durable when this returns.
+    def record(self, arrivals: Sequence[Arrived], outputs: Outputs, scores: Scores | None) -> list[PredictionRecord]:
+        """Write a batch in one commit and return what was written; durable when this returns.
 
         Raises:
             StoreUnavailable: nothing was written.
@@ -58,7 +57,7 @@ class Recorder:
             for row, arrival in enumerate(arrivals)
         ]
         self._store.predictions.record(self._model_sha256, records)
-        return [record.id for record in records]
+        return records
 
 
 def text_of(prediction: Prediction) -> str:

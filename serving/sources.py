@@ -26,14 +26,13 @@ class LabelledInput:
     read: Callable[[], RawInput]
 
 
-def labelled_inputs(path: Path, adapter: Adapter, target: str | None = None) -> list[LabelledInput]:
+def labelled_inputs(path: Path, adapter: Adapter) -> list[LabelledInput]:
     """The inputs at a path.
 
     Args:
         path: a folder of pictures, whose sub-folders are taken for classes; or a CSV whose rows are inputs of a tabular
             learner or name picture files and labels.
         adapter: the learner's adapter, which decides what a CSV means.
-        target: the learner's target column, for tables of rows.
 
     Raises:
         BadInput: nothing there that this learner can use.
@@ -42,7 +41,7 @@ def labelled_inputs(path: Path, adapter: Adapter, target: str | None = None) -> 
         found = _folder(path)
     elif path.is_file():
         table = _read_table(path)
-        found = _rows(table, adapter, target) if isinstance(adapter, Tabular) else _files(path, table)
+        found = _rows(table, adapter) if isinstance(adapter, Tabular) else _files(path, table)
     else:
         raise BadInput(f"{path} is not there. Name a folder of pictures or a CSV file.")
     if not found:
@@ -65,7 +64,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise BadInput(f"{path} can't be read as CSV: {error}") from error
 
 
-def _rows(table: pd.DataFrame, adapter: Tabular, target: str | None) -> list[LabelledInput]:
+def _rows(table: pd.DataFrame, adapter: Tabular) -> list[LabelledInput]:
     wanted = [*adapter.categorical, *adapter.continuous]
     missing = [name for name in wanted if name not in table.columns]
     if missing:
@@ -74,7 +73,8 @@ def _rows(table: pd.DataFrame, adapter: Tabular, target: str | None) -> list[Lab
             field=missing[0],
         )
     rows = plain_rows(table[wanted])
-    labels = [None] * len(rows) if target not in table.columns else [str(label) for label in table[target]]
+    known = adapter.target in table.columns
+    labels = [str(label) for label in table[adapter.target]] if known else [None] * len(rows)
     return [
         LabelledInput(f"row {number}", label, _given(raw_row(row)))
         for number, (row, label) in enumerate(zip(rows, labels, strict=True))

@@ -23,18 +23,15 @@ def migrations_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "alembic"
 
 
-def _config(database: Database) -> Config:
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    config.attributes["database"] = database
     return config
 
 
 def head_revision() -> str:
     """The newest revision this version knows."""
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    head = ScriptDirectory.from_config(config).get_current_head()
+    head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise StoreUnavailable("This installation holds no migrations. Install Tidegate again.")
     return head
@@ -65,7 +62,7 @@ def upgrade(database: Database) -> str:
         current = MigrationContext.configure(connection).get_current_revision()
         if current == head:
             return head
-        config = _config(database)
+        config = _config()
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
@@ -82,7 +79,7 @@ def upgrade(database: Database) -> str:
 def downgrade(database: Database, revision: str) -> None:
     """Take the database back to an older revision (`base` empties it)."""
     with database.writing() as session:
-        config = _config(database)
+        config = _config()
         config.attributes["connection"] = session.connection()
         command.downgrade(config, revision)
 
@@ -99,7 +96,7 @@ def ensure_current(database: Database) -> None:
     current, head = current_revision(database), head_revision()
     if current == head:
         return
-    script = ScriptDirectory.from_config(_config(database))
+    script = ScriptDirectory.from_config(_config())
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise _newer(database, current)
     raise StoreUnavailable(

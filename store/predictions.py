@@ -142,12 +142,6 @@ class PredictionRepository:
         with self._database.reading() as session:
             return session.scalar(query) or 0
 
-    def first_at(self, model_sha256: str) -> datetime | None:
-        """When the first recorded prediction was made."""
-        query = select(func.min(PredictionRow.at)).where(PredictionRow.model_sha256 == model_sha256)
-        with self._database.reading() as session:
-            return session.scalar(query)
-
     def start_of_last(self, model_sha256: str, number: int, until: datetime) -> datetime | None:
         """The instant of the `number`-th last prediction up to `until`; None when there are fewer."""
         query = (

@@ -146,7 +146,7 @@ def _profiled(export: Path, folder: Path, training: str, held_out: str) -> Train
     from serving.sources import labelled_inputs
 
     engine = Engine(load(export))
-    parts = [labelled_inputs(folder / part, engine.adapter, "diagnosis") for part in (training, held_out)]
+    parts = [labelled_inputs(folder / part, engine.adapter) for part in (training, held_out)]
     path = make_reference(engine, parts[0], parts[1], rng=np.random.default_rng(0)).save(
         export.with_suffix(".reference")
     )

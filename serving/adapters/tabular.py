@@ -29,6 +29,7 @@ class Tabular(Adapter):
         from fastai.tabular.core import FillMissing
 
         self._dls = learner.dls
+        self.target = str(learner.dls.y_names[0]) if learner.dls.y_names else None
         procs = self._dls.train_ds.procs
         fill = next((proc for proc in procs.fs if isinstance(proc, FillMissing)), None)
         self._filled: dict[str, Any] = {} if fill is None else dict(fill.na_dict)

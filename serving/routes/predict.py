@@ -142,15 +142,13 @@ def _answer(gateway: Gateway, answer: Answered | BadInput) -> dict[str, Any]:
     if isinstance(answer, BadInput):
         return {"problem": problems.problem(answer)}
     body: dict[str, Any] = {
-        "id": str(answer.id),
+        "id": str(answer.record.id),
         "prediction": answer.prediction,
         "probabilities": None
         if answer.probabilities is None
         else dict(zip(gateway.engine.task.classes, answer.probabilities, strict=True)),
-        "confidence": answer.confidence,
-        "ood": None
-        if answer.ood is None
-        else {"score": answer.ood.score, "p_value": answer.ood.p_value, "flagged": answer.ood.flagged},
+        "confidence": answer.record.confidence,
+        "ood": answer.ood,
     }
     if answer.notes:
         body["notes"] = list(answer.notes)
@@ -165,11 +163,7 @@ def _located(error: BadInput, place: str) -> BadInput:
 def _all_refused(refused: list[BadInput]) -> Response:
     if len(refused) == 1:
         return problems.answer(refused[0])
-    body = {
-        "type": "about:blank",
-        "title": BadInput.title,
-        "status": 422,
-        "detail": f"None of the {len(refused):,} inputs can be used. The first: {refused[0]}",
-        "errors": [problems.problem(error) for error in refused],
-    }
+    detail = f"None of the {len(refused):,} inputs can be used. The first: {refused[0]}"
+    errors = [problems.problem(error) for error in refused]
+    body = problems.details(BadInput.title, 422, detail, errors=errors)
     return problems.response(body, {})

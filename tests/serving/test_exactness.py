@@ -58,7 +58,7 @@ def test_the_embedding_is_the_input_of_the_last_linear_layer(which: str, request
     engine: Engine = request.getfixturevalue(f"{which}_engine")
     trained: Trained = request.getfixturevalue(which)
     source = trained.folder / ("traffic" if which == "digits" else "valid.csv")
-    inputs = [one.read() for one in labelled_inputs(source, engine.adapter, "diagnosis")[:16]]
+    inputs = [one.read() for one in labelled_inputs(source, engine.adapter)[:16]]
     outputs = engine.predict(inputs)
     assert engine.head is not None
     weights, bias = engine.head

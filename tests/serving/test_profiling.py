@@ -11,10 +11,10 @@ from PIL import Image
 from monitor.reference import Reference
 from monitor.settings import MonitorSettings
 from serving.engine import Engine
-from serving.gateway import check_belongs
 from serving.learner import sha256_of
 from serving.notebook import profile_learner
 from serving.offline import check_inputs
+from serving.pairing import check_belongs
 from serving.probes import check_parity
 from serving.profiler import make_reference
 from serving.sources import LabelledInput, labelled_inputs
@@ -50,7 +50,7 @@ def test_a_table_that_names_files_and_labels(digits_engine: Engine, digits: Trai
 def test_a_table_of_rows_leaves_columns_that_are_no_inputs_out(cells_engine: Engine, cells: Trained) -> None:
     import orjson
 
-    found = labelled_inputs(cells.folder / "valid.csv", cells_engine.adapter, "diagnosis")
+    found = labelled_inputs(cells.folder / "valid.csv", cells_engine.adapter)
     assert {one.label for one in found} == {"benign", "malignant"}
     row = orjson.loads(found[0].read().content)
     assert "diagnosis" not in row
@@ -109,10 +109,7 @@ def test_the_same_data_and_seed_give_the_same_reference(cells_engine: Engine, ce
 
     made = []
     for _ in range(2):
-        parts = [
-            labelled_inputs(cells.folder / f"{name}.csv", cells_engine.adapter, "diagnosis")
-            for name in ("train", "valid")
-        ]
+        parts = [labelled_inputs(cells.folder / f"{name}.csv", cells_engine.adapter) for name in ("train", "valid")]
         reference = make_reference(cells_engine, parts[0], parts[1], rng=np.random.default_rng(5))
         assert reference.origin is not None
         made.append(encode(replace(reference, origin=replace(reference.origin, created_at="then"))))

@@ -100,11 +100,12 @@ def test_a_batch_that_breaks_a_rule_is_recorded_not_at_all(store: Store) -> None
 def test_instants_come_back_in_utc_whatever_zone_they_were_given_in(store: Store) -> None:
     register(store)
     elsewhere = START.astimezone(tz=datetime.now().astimezone().tzinfo)
-    store.predictions.record(MODEL, [prediction()])
-    first = store.predictions.first_at(MODEL)
-    assert first == elsewhere
-    assert first is not None
-    assert first.utcoffset() == timedelta(0)
+    sent = prediction()
+    store.predictions.record(MODEL, [sent])
+    kept = store.predictions.get(sent.id)
+    assert kept is not None
+    assert kept.at == elsewhere
+    assert kept.at.utcoffset() == timedelta(0)
 
 
 def test_a_window_holds_what_came_after_its_start_up_to_its_end(store: Store) -> None:

@@ -32,9 +32,8 @@ def check(
     Example: `tidegate check digits.pkl new_batch/ -o report.html`
     """
     from monitor.reference import Reference as ReferenceProfile
-    from serving.gateway import check_belongs
     from serving.offline import check_inputs
-    from serving.probes import check_parity
+    from serving.pairing import check_pair
     from serving.sources import labelled_inputs
     from store.errors import BadInput
     from store.runs import Verdict
@@ -45,10 +44,8 @@ def check(
     settings = load_settings(monitor={"alpha": alpha, "minimum_rows": minimum_rows})
     profile = ReferenceProfile.load(reference or reference_beside(export))
     engine = load_engine(export, sha256, import_)
-    check_belongs(engine, profile)
-    check_parity(engine, profile.probes)
-    targets = getattr(engine.loaded.learner.dls, "y_names", None)
-    inputs = labelled_inputs(data, engine.adapter, str(targets[0]) if targets else None)
+    check_pair(engine, profile)
+    inputs = labelled_inputs(data, engine.adapter)
     checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)
     run = checked.watched.run
     typer.secho(checked.report.document["headline"], bold=True, fg="red" if run.verdict is Verdict.SHIFTED else None)

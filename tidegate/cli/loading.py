@@ -14,15 +14,13 @@ def load_engine(
     export: Path, sha256: str | None, imports: list[str] | None, limits: "Limits | None" = None
 ) -> "Engine":
     """The learner, ready to run."""
-    from serving.learner import load, sha256_of
-
-    digest = sha256_of(export)
-    pinned = "as pinned" if sha256 else f"pin it with --sha256 {digest}"
-    typer.secho(
-        f"Loading {export}. An exported learner is code and runs when loaded: load only what you trust ({pinned}).",
-        err=True,
-        dim=True,
-    )
     from serving.engine import Engine
+    from serving.learner import load
 
-    return Engine(load(export, expected_sha256=sha256, import_modules=tuple(imports or ())), limits)
+    def announce(digest: str) -> None:
+        pinned = "as pinned" if sha256 else f"pin it with --sha256 {digest}"
+        warning = "An exported learner is code and runs when loaded: load only what you trust"
+        typer.secho(f"Loading {export}. {warning} ({pinned}).", err=True, dim=True)
+
+    loaded = load(export, expected_sha256=sha256, import_modules=tuple(imports or ()), announce=announce)
+    return Engine(loaded, limits)

@@ -51,10 +51,8 @@ def profile(
     from tidegate.progress import track
 
     engine = load_engine(export, sha256, import_)
-    targets = getattr(engine.loaded.learner.dls, "y_names", None)
-    target = str(targets[0]) if targets else None
-    training = labelled_inputs(data, engine.adapter, target)
-    held_out = None if valid is None else labelled_inputs(valid, engine.adapter, target)
+    training = labelled_inputs(data, engine.adapter)
+    held_out = None if valid is None else labelled_inputs(valid, engine.adapter)
     reference = make_reference(engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track)
     path = reference.save(output or reference_beside(export))
     _print(reference)
