@@ -4,26 +4,29 @@ A network has memorised its training rows: their embeddings are tighter and thei
 fresh row, and everything would look shifted against them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from monitor.fusion import TailLog
-from monitor.reference import HeldOut, Reference
-from monitor.scorers import SCORERS, Features, Training
+from monitor.reference import Reference
+from monitor.rows import Rows, through_float16
+from monitor.scorers import SCORERS, Features, Scorer, Training
 from store.errors import BadInput
 
 Floats = npt.NDArray[np.float64]
-Rows = tuple[npt.ArrayLike, npt.ArrayLike | None, npt.ArrayLike | None]
+AnyFloats = npt.NDArray[np.floating]
+Given = tuple[npt.ArrayLike, npt.ArrayLike | None, npt.ArrayLike | None]
 
 DEFAULT_ALPHA = 0.01
 HELD_OUT_ROWS_KEPT = 10_000
 MINIMUM_ROWS = 4
 # The tails need few rows; the number left for the p-values decides how steady the flagged rate is.
 TAIL_FIT_SHARE = 0.25
-TAIL_FIT_ROWS = 1_000
+TAIL_FIT_ROWS = 250
+DUPLICATE_ROWS = 20_000
 FEW_ROWS = 200
 
 
@@ -32,15 +35,16 @@ def fit_reference(
     logits: npt.ArrayLike | None = None,
     labels: npt.ArrayLike | None = None,
     *,
-    calibration: Rows,
+    calibration: Given,
     head: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     rng: np.random.Generator,
     alpha: float = DEFAULT_ALPHA,
 ) -> Reference:
     """Fit the scorers on training rows and calibrate them on held-out rows.
 
-    The fused score needs held-out rows twice: a quarter of them turn each scorer's value into u = −log p, the others
-    turn the mean of u into the p-value, which is therefore valid in finite samples.
+    The fused score needs held-out rows twice: a quarter of them, at most 250, turn each scorer's value into
+    u = −log p, the others turn the mean of u into the p-value, which is therefore valid in finite samples. Rows that
+    are not finite are left out with a warning. Training rows are read in pieces and may be a memory map.
 
     Args:
         embeddings: training embeddings, shape `(n, d)`.
@@ -58,25 +62,28 @@ def fit_reference(
     training = _checked("training", embeddings, logits, labels, warnings)
     held_out = _checked("calibration", *calibration, warnings)
     _check_together(training, held_out)
-    fitted = Training(Features(training.embeddings, training.logits), _classes(training), _checked_head(head, training))
+    features = Features(training.embeddings, training.logits)
+    fitted = Training(features, _classes(training), _checked_head(head, training), training.places)
     warnings.extend(_weaknesses(fitted, held_out))
     scorers = {method.name: method.fit(fitted, rng) for method in SCORERS if method.applies(fitted)}
-    features = Features(held_out.embeddings, held_out.logits)
-    values = {name: scorer.score(features) for name, scorer in scorers.items()}
+    fresh = Features(held_out.embeddings, held_out.logits)
+    values = {name: scorer.score(fresh) for name, scorer in scorers.items()}
     m = held_out.embeddings.shape[0]
     order = rng.permutation(m)
     tail_rows = min(int(m * TAIL_FIT_SHARE), TAIL_FIT_ROWS)
     for_tails, for_p_values = order[:tail_rows], order[tail_rows:]
     tails = {name: TailLog.fit(value[for_tails]) for name, value in values.items()}
-    fused = np.mean([tails[name](values[name]) for name in scorers], axis=0)
-    kept = np.sort(order[:HELD_OUT_ROWS_KEPT])
+    parts = np.stack([tails[name](values[name]) for name in scorers], axis=1)
+    # Rows that shaped the tails are no fresh rows: neither p-values nor windows are compared with them.
+    kept = np.sort(for_p_values[:HELD_OUT_ROWS_KEPT])
     reference = Reference(
         scorers=scorers,
         tails=tails,
-        calibration_scores=np.sort(fused[for_p_values]),
-        held_out=_held_out(held_out, fused, kept),
+        calibration_scores=np.sort(parts[for_p_values].mean(axis=1)),
+        held_out=_held_out(held_out, parts, kept, scorers),
         alpha=alpha,
         training_rows=training.embeddings.shape[0],
+        held_out_rows=m,
         warnings=tuple(warnings),
     )
     if not np.isfinite(reference.threshold):
@@ -87,12 +94,13 @@ def fit_reference(
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Rows of one kind, checked and finite."""
+class _Usable:
+    """Rows of one kind, checked and finite; `places` are theirs among all that were given."""
 
-    embeddings: Floats
-    logits: Floats | None
+    embeddings: AnyFloats
+    logits: AnyFloats | None
     labels: npt.NDArray[np.int64] | None
+    places: npt.NDArray[np.int64]
 
 
 def _checked(
@@ -101,47 +109,71 @@ def _checked(
     logits: npt.ArrayLike | None,
     labels: npt.ArrayLike | None,
     warnings: list[str],
-) -> _Rows:
-    rows = np.asarray(embeddings, np.float64)
+) -> _Usable:
+    rows = _numbers(kind, "embeddings", embeddings)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise BadInput(f"The {kind} embeddings must have shape (n, d), and {rows.shape} came.", field="embeddings")
     n = rows.shape[0]
-    outputs = None if logits is None else np.asarray(logits, np.float64)
-    if outputs is not None and (outputs.ndim != 2 or outputs.shape[0] != n):
+    outputs = None if logits is None else _numbers(kind, "logits", logits)
+    if outputs is not None and (outputs.ndim != 2 or outputs.shape[0] != n or outputs.shape[1] == 0):
         raise BadInput(f"The {kind} logits must have shape ({n}, c), and {outputs.shape} came.", field="logits")
-    known = None if labels is None else np.asarray(labels)
-    if known is not None:
-        if known.shape != (n,) or not np.issubdtype(known.dtype, np.integer):
-            raise BadInput(
-                f"The {kind} labels must be {n} class indices, and {known.dtype} of shape {known.shape} came.",
-                field="labels",
-            )
-        classes = None if outputs is None else outputs.shape[1]
-        if n and (known.min() < 0 or (classes is not None and known.max() >= classes)):
-            raise BadInput(
-                f"The {kind} labels lie between {known.min()} and {known.max()}, "
-                f"and the classes are 0 to {'…' if classes is None else classes - 1}.",
-                field="labels",
-            )
-    finite = np.isfinite(rows).all(axis=1)
+    known = _checked_labels(kind, labels, n, None if outputs is None else outputs.shape[1])
+    finite = np.ones(n, np.bool_)
+    for place, chunk in Features(rows, None).chunks():
+        finite[place] = np.isfinite(chunk).all(axis=1)
     if outputs is not None:
         finite &= np.isfinite(outputs).all(axis=1)
-    if not finite.all():
-        warnings.append(f"{int((~finite).sum()):,} {kind} rows hold values that are not finite, and were left out.")
     if finite.sum() < MINIMUM_ROWS:
         raise BadInput(
             f"{int(finite.sum())} usable {kind} rows are too few to learn anything from: give {MINIMUM_ROWS} or more, "
             f"better {FEW_ROWS}.",
             field="embeddings",
         )
-    return _Rows(
+    places = np.arange(n)
+    if finite.all():
+        # Not copied: training rows may be more than memory holds.
+        return _Usable(rows, outputs, known, places)
+    warnings.append(f"{int((~finite).sum()):,} {kind} rows hold values that are not finite, and were left out.")
+    return _Usable(
         rows[finite],
         None if outputs is None else outputs[finite],
-        None if known is None else known[finite].astype(np.int64),
+        None if known is None else known[finite],
+        places[finite],
     )
 
 
-def _check_together(training: _Rows, held_out: _Rows) -> None:
+def _numbers(kind: str, name: str, values: npt.ArrayLike) -> AnyFloats:
+    try:
+        array = np.asarray(values)
+        return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"The {kind} {name} must be numbers in rows of one length: {error}.", field=name) from error
+
+
+def _checked_labels(
+    kind: str, labels: npt.ArrayLike | None, n: int, classes: int | None
+) -> npt.NDArray[np.int64] | None:
+    if labels is None:
+        return None
+    known = np.asarray(labels)
+    if classes is None and np.issubdtype(known.dtype, np.floating):
+        # What a learner that predicts numbers was taught: no classes.
+        return None
+    if known.shape != (n,) or not np.issubdtype(known.dtype, np.integer):
+        raise BadInput(
+            f"The {kind} labels must be {n} class indices, and {known.dtype} of shape {known.shape} came.",
+            field="labels",
+        )
+    if n and (known.min() < 0 or (classes is not None and known.max() >= classes)):
+        raise BadInput(
+            f"The {kind} labels lie between {known.min()} and {known.max()}, "
+            f"and the classes are 0 to {'…' if classes is None else classes - 1}.",
+            field="labels",
+        )
+    return known.astype(np.int64)
+
+
+def _check_together(training: _Usable, held_out: _Usable) -> None:
     if training.embeddings.shape[1] != held_out.embeddings.shape[1]:
         raise BadInput(
             f"Training embeddings have {training.embeddings.shape[1]} dimensions and calibration embeddings "
@@ -156,7 +188,7 @@ def _check_together(training: _Rows, held_out: _Rows) -> None:
         )
 
 
-def _checked_head(head: tuple[npt.ArrayLike, npt.ArrayLike] | None, training: _Rows) -> tuple[Floats, Floats] | None:
+def _checked_head(head: tuple[npt.ArrayLike, npt.ArrayLike] | None, training: _Usable) -> tuple[Floats, Floats] | None:
     if head is None:
         return None
     weights, bias = np.asarray(head[0], np.float64), np.asarray(head[1], np.float64)
@@ -169,13 +201,13 @@ def _checked_head(head: tuple[npt.ArrayLike, npt.ArrayLike] | None, training: _R
     return weights, bias
 
 
-def _classes(rows: _Rows) -> npt.NDArray[np.int64] | None:
+def _classes(rows: _Usable) -> npt.NDArray[np.int64] | None:
     if rows.labels is not None:
         return rows.labels
     return None if rows.logits is None else rows.logits.argmax(axis=1)
 
 
-def _weaknesses(training: Training, held_out: _Rows) -> list[str]:
+def _weaknesses(training: Training, held_out: _Usable) -> list[str]:
     embeddings = training.features.embeddings
     n, d = embeddings.shape
     found = []
@@ -185,27 +217,28 @@ def _weaknesses(training: Training, held_out: _Rows) -> list[str]:
         found.append(f"Fewer training rows ({n:,}) than dimensions ({d:,}): directions between them are guessed.")
     if held_out.embeddings.shape[0] < FEW_ROWS:
         found.append(f"Only {held_out.embeddings.shape[0]:,} held-out rows: rates will be rough.")
-    constant = int((np.ptp(embeddings, axis=0) == 0).sum())
+    lowest, highest = np.full(d, np.inf), np.full(d, -np.inf)
+    for _, chunk in training.features.chunks():
+        lowest, highest = np.minimum(lowest, chunk.min(axis=0)), np.maximum(highest, chunk.max(axis=0))
+    constant = int((lowest == highest).sum())
     if constant == d:
         found.append("All training rows have the same embedding: nothing can be told from it.")
     elif constant:
         found.append(f"{constant:,} of {d:,} embedding dimensions are constant in training.")
-    if n - np.unique(embeddings, axis=0).shape[0] > n // 2:
+    some = np.asarray(embeddings[:: max(1, n // DUPLICATE_ROWS)])
+    if some.shape[0] - np.unique(some, axis=0).shape[0] > some.shape[0] // 2:
         found.append("More than half of the training rows are duplicates of others.")
     if training.classes is not None and np.unique(training.classes).size == 1:
         found.append("All training rows are of one class.")
     return found
 
 
-def _held_out(rows: _Rows, scores: Floats, kept: npt.NDArray[np.int64]) -> HeldOut:
-    logits = None if rows.logits is None else rows.logits[kept]
-    return HeldOut(
-        embeddings=rows.embeddings[kept].astype(np.float16).astype(np.float32),
-        logits=None if logits is None else logits.astype(np.float32),
-        class_indices=None if logits is None else logits.argmax(axis=1),
-        confidences=None if logits is None else softmax(logits, axis=1).max(axis=1),
-        labels=None if rows.labels is None else rows.labels[kept],
-        scores=scores[kept],
+def _held_out(rows: _Usable, parts: Floats, kept: npt.NDArray[np.int64], scorers: Mapping[str, Scorer]) -> Rows:
+    return Rows.of(
+        through_float16(rows.embeddings[kept]),
+        None if rows.logits is None else rows.logits[kept],
+        None if rows.labels is None else rows.labels[kept],
+        {name: parts[kept, place] for place, name in enumerate(scorers)},
     )
 
 

@@ -1,22 +1,28 @@
 """The reference: what a learner's training and held-out rows look like, and the scorers fitted on them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.conformal import FlaggedLaw, conformal_p_values, largest_flagged_rank
 from monitor.fusion import TailLog
+from monitor.rows import Rows
 from monitor.scorers import Features, Scorer
-from monitor.scorers.knn import NearestNeighbours
+from monitor.scorers.neighbours import NearestNeighbours
 from store.errors import BadInput
 
-Floats = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from monitor.shift.features import RowFeatures
 
+Floats = npt.NDArray[np.float64]
+AnyFloats = npt.NDArray[np.floating]
+
+NEAREST = 5
 _LARGEST_RECORDED = float(np.finfo(np.float16).max)
 
 
@@ -25,29 +31,17 @@ class Scores:
     """Out-of-domain scores of n rows; higher = further out.
 
     `p_value` is the share of held-out rows that are at least as strange (conformal, valid for any calibration size);
-    `flagged` is `p_value ≤ alpha`, or a row that is not finite. `parts` are the scorers' own u = −log p.
+    `flagged` is `p_value ≤ alpha`, or a row that is not finite. `parts` are the scorers' own u = −log p. `nearest`
+    `(n, k)` are the training rows most like each row, nearest first, as places among the rows the reference was fitted
+    on (−1 for a row that is not finite), and `distances` `(n, k)` theirs on the unit sphere.
     """
 
     score: Floats
     p_value: Floats
     flagged: npt.NDArray[np.bool_]
     parts: dict[str, Floats]
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Held-out rows that windows are compared with; `m` rows.
-
-    `embeddings` `(m, d)`; `class_indices` the predicted classes `(m,)`, `confidences` `(m,)` and `logits` `(m, c)`
-    where the learner predicts one class; `labels` `(m,)` where known. `scores` are the fused OOD scores.
-    """
-
-    embeddings: npt.NDArray[np.float32]
-    logits: npt.NDArray[np.float32] | None
-    class_indices: npt.NDArray[np.int64] | None
-    confidences: Floats | None
-    labels: npt.NDArray[np.int64] | None
-    scores: Floats
+    nearest: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -80,8 +74,8 @@ class Examples:
 
     def nearest(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """The place of the nearest example of each row, shape `(n,)`."""
-        index = NearestNeighbours.of(self.embeddings.astype(np.float64), np.arange(self.embeddings.shape[0]))
-        finite = np.nan_to_num(embeddings.astype(np.float64), posinf=_LARGEST_RECORDED, neginf=-_LARGEST_RECORDED)
+        index = NearestNeighbours.of(self.embeddings)
+        finite = np.nan_to_num(embeddings, posinf=_LARGEST_RECORDED, neginf=-_LARGEST_RECORDED)
         places, _ = index.nearest(Features(finite, None), 1)
         return places[:, 0]
 
@@ -97,19 +91,27 @@ class Probe:
 
 @dataclass(frozen=True)
 class Reference:
-    """The training-time profile of a learner. Made by `fit_reference`; kept in one file of arrays and JSON."""
+    """The training-time profile of a learner. Made by `fit_reference`; kept in one file of arrays and JSON.
+
+    `held_out` are the rows that windows are compared with: held-out ones of training, or, in `against`, those of an
+    accepted window of production; `compared_with` says which in words. `certificate` is what was measured of it when it
+    was made (`monitor.alarm.certificate`).
+    """
 
     scorers: Mapping[str, Scorer]
     tails: Mapping[str, TailLog]
     calibration_scores: Floats
-    held_out: HeldOut
+    held_out: Rows
     alpha: float
     training_rows: int
+    held_out_rows: int
     warnings: tuple[str, ...] = ()
     origin: Origin | None = None
     examples: Examples | None = None
     probes: tuple[Probe, ...] = ()
     columns: list[dict[str, Any]] = field(default_factory=list)
+    compared_with: str = "held-out training data"
+    certificate: dict[str, Any] | None = None
 
     @property
     def dimension(self) -> int:
@@ -143,24 +145,78 @@ class Reference:
         Raises:
             BadInput: another number of dimensions or classes than the reference's, or a different number of rows.
         """
-        rows = np.asarray(embeddings, np.float64)
-        outputs = None if logits is None or not self.uses_logits else np.asarray(logits, np.float64)
+        rows = _numbers("embeddings", embeddings)
+        outputs = None if logits is None or not self.uses_logits else _numbers("logits", logits)
         self._check_shapes(rows, outputs)
-        # Larger values are finite here and infinite in the record, which keeps float16.
-        finite = (np.abs(rows) <= _LARGEST_RECORDED).all(axis=1)
+        finite = (np.abs(rows) <= self._largest).all(axis=1)
         if outputs is not None:
             finite &= np.isfinite(outputs).all(axis=1)
-        features = Features(rows[finite], None if outputs is None else outputs[finite])
-        parts: dict[str, Floats] = {}
-        for name, scorer in self.scorers.items():
-            parts[name] = np.full(rows.shape[0], np.inf)
-            if finite.any():
-                parts[name][finite] = self.tails[name](scorer.score(features))
+        usable = slice(None) if finite.all() else finite
+        features = Features(rows[usable], None if outputs is None else outputs[usable])
+        n = rows.shape[0]
+        parts = {name: np.full(n, np.inf) for name in self.scorers}
+        k = min(NEAREST, self.neighbours.coreset.shape[0])
+        nearest, distances = np.full((n, k), -1), np.full((n, k), np.inf, np.float32)
+        if features.embeddings.shape[0]:
+            found, distances[usable] = self.neighbours.nearest(features, k)
+            nearest[usable] = self.neighbours.rows[found]
+            for name, scorer in self.scorers.items():
+                # The same neighbours, not looked for twice.
+                known = scorer is self.neighbours
+                values = distances[usable][:, 0].astype(np.float64) if known else scorer.score(features)
+                parts[name][usable] = self.tails[name](values)
         score = np.mean(list(parts.values()), axis=0)
         p_value = conformal_p_values(self.calibration_scores, score)
-        return Scores(score, p_value, (p_value <= self.alpha + 1e-12) | ~finite, parts)
+        return Scores(score, p_value, (p_value <= self.alpha + 1e-12) | ~finite, parts, nearest, distances)
 
-    def _check_shapes(self, embeddings: Floats, logits: Floats | None) -> None:
+    def rows(
+        self,
+        embeddings: npt.ArrayLike,
+        logits: npt.ArrayLike | None = None,
+        labels: npt.NDArray[np.int64] | None = None,
+    ) -> Rows:
+        """Rows scored and ready to be compared.
+
+        Raises:
+            BadInput: as `score`.
+        """
+        scores = self.score(embeddings, logits)
+        outputs = None if logits is None or not self.uses_logits else _numbers("logits", logits)
+        return Rows.of(_numbers("embeddings", embeddings), outputs, labels, scores.parts)
+
+    def against(self, rows: Rows, name: str) -> "Reference":
+        """The same profile, with windows compared with these rows."""
+        return replace(self, held_out=rows, compared_with=name)
+
+    @cached_property
+    def row_features(self) -> "RowFeatures":
+        """What windows are compared by, fixed by this reference."""
+        from monitor.shift.features import RowFeatures
+
+        return RowFeatures(self)
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The learner's classes, or their numbers where their names are not known; empty where it predicts none."""
+        if self.held_out.logits is None:
+            return []
+        known = self.origin.classes if self.origin else []
+        return known or [str(place) for place in range(self.held_out.logits.shape[1])]
+
+    @cached_property
+    def neighbours(self) -> NearestNeighbours:
+        """The index of training rows."""
+        index = self.scorers[NearestNeighbours.name]
+        assert isinstance(index, NearestNeighbours)
+        return index
+
+    @cached_property
+    def _largest(self) -> float:
+        # Larger values are finite here and infinite in the record, which keeps float16; unless rows as large are usual.
+        usual = bool((np.abs(self.held_out.embeddings) <= _LARGEST_RECORDED).all())
+        return _LARGEST_RECORDED if usual else float(np.finfo(np.float32).max)
+
+    def _check_shapes(self, embeddings: AnyFloats, logits: AnyFloats | None) -> None:
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:
             raise BadInput(
                 f"The reference knows embeddings of shape (n, {self.dimension}), and {embeddings.shape} came. "
@@ -202,7 +258,7 @@ class Reference:
     def summary(self) -> list[tuple[str, str]]:
         """What a person wants to know of it, as pairs of name and value."""
         m = self.calibration_scores.shape[0]
-        lines = [("training rows", f"{self.training_rows:,}"), ("held-out rows", f"{self.held_out.scores.shape[0]:,}")]
+        lines = [("training rows", f"{self.training_rows:,}"), ("held-out rows", f"{self.held_out_rows:,}")]
         if self.origin is not None:
             lines.insert(0, ("learner", self.origin.name))
             if self.origin.classes:
@@ -224,3 +280,11 @@ class Reference:
                 )
             )
         return lines
+
+
+def _numbers(name: str, values: npt.ArrayLike) -> AnyFloats:
+    try:
+        array = np.asarray(values)
+        return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"The {name} must be numbers in rows of one length: {error}.", field=name) from error

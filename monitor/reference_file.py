@@ -15,11 +15,12 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from monitor.fusion import TailLog
-from monitor.reference import Examples, HeldOut, Origin, Probe, Reference
+from monitor.reference import Examples, Origin, Probe, Reference
+from monitor.rows import Rows, float16_scale
 from monitor.scorers import SCORERS
 from store.errors import BadReference
 
-FORMAT = 1
+FORMAT = 2
 _NO_CHECKSUM = "0" * 64
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -85,16 +86,16 @@ def decode(content: bytes, label: str = "reference") -> Reference:
             for name, tail in header["tails"].items()
         },
         calibration_scores=arrays["calibration_scores"],
-        held_out=HeldOut(
-            embeddings=held_out["embeddings"].astype(np.float32),
-            logits=held_out.get("logits"),
-            class_indices=held_out.get("class_indices"),
-            confidences=held_out.get("confidences"),
-            labels=held_out.get("labels"),
-            scores=held_out["scores"],
+        held_out=Rows.of(
+            held_out["embeddings"].astype(np.float32) * np.float32(header["embedding_scale"]),
+            held_out.get("logits"),
+            held_out.get("labels"),
+            {name: held_out[f"part/{name}"] for name in header["scorers"]},
         ),
         alpha=header["alpha"],
         training_rows=header["training_rows"],
+        held_out_rows=header["held_out_rows"],
+        certificate=header["certificate"],
         warnings=tuple(header["warnings"]),
         origin=None if header["origin"] is None else Origin(**header["origin"]),
         examples=_examples(arrays, header),
@@ -138,7 +139,10 @@ def _header(reference: Reference) -> dict[str, Any]:
         "scorers": list(reference.scorers),
         "tails": {name: {"threshold": t.threshold, "scale": t.scale} for name, t in reference.tails.items()},
         "alpha": reference.alpha,
+        "embedding_scale": float16_scale(reference.held_out.embeddings),
         "training_rows": reference.training_rows,
+        "held_out_rows": reference.held_out_rows,
+        "certificate": reference.certificate,
         "warnings": list(reference.warnings),
         "origin": None if reference.origin is None else asdict(reference.origin),
         "probes": [{"media_type": probe.media_type} for probe in reference.probes],
@@ -152,14 +156,16 @@ def _arrays(reference: Reference) -> Arrays:
     held_out = reference.held_out
     arrays: Arrays = {
         "calibration_scores": reference.calibration_scores,
-        "held_out/embeddings": held_out.embeddings.astype(np.float16),
-        "held_out/scores": held_out.scores,
+        "held_out/embeddings": (held_out.embeddings / np.float32(float16_scale(held_out.embeddings))).astype(
+            np.float16
+        ),
         "columns": _bytes(zlib.compress(orjson.dumps(reference.columns))),
     }
-    for name in ("logits", "class_indices", "confidences", "labels"):
+    for name in ("logits", "labels"):
         value = getattr(held_out, name)
         if value is not None:
             arrays[f"held_out/{name}"] = value
+    arrays |= {f"held_out/part/{name}": part for name, part in held_out.parts.items()}
     for name, scorer in reference.scorers.items():
         arrays |= {f"scorer/{name}/{key}": value for key, value in scorer.arrays().items()}
         arrays[f"tail/{name}"] = reference.tails[name].values

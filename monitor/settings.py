@@ -21,7 +21,17 @@ class MonitorSettings(BaseModel):
 
     every_minutes: float = Field(60.0, gt=0, description="how often the monitor looks; `cron` goes before it")
     cron: str | None = Field(None, description='a crontab line in UTC, such as "0 6 * * *"')
-    alpha: float = Field(0.01, gt=0, lt=0.5, description="share of shift-free windows in which any check may cry shift")
+    alpha: float = Field(
+        0.01,
+        ge=2e-4,
+        lt=0.5,
+        description="share of shift-free windows that a report may call shifted; alerts cost more",
+    )
+    false_alarm_every_days: float = Field(
+        30.0,
+        gt=0,
+        description="the installation's budget: at most one false alert in so many days, all models together",
+    )
     minimum_rows: int = Field(100, ge=2, description="a window with fewer predictions gets no verdict yet and grows")
     last: int | None = Field(
         None, ge=2, description="look at the last N predictions each time, in place of all since the last verdict"
@@ -36,3 +46,8 @@ class MonitorSettings(BaseModel):
     public_url: str = Field(
         "http://127.0.0.1:8000", description="where people open the pages; alerts link to their report there"
     )
+
+    @property
+    def looks_per_day(self) -> float:
+        """How often a model is looked at; for a crontab line at most once a minute is known, so it counts as hourly."""
+        return 24.0 if self.cron is not None else 24 * 60 / self.every_minutes

@@ -1,24 +1,32 @@
-"""One pass of the monitor over one model: window, checks, alerts and the messages owed, in one transaction."""
+"""One pass of the monitor over one model: window, checks, alarms, alerts and the messages owed, in one transaction."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from monitor.alarm.budget import Budget
+from monitor.alarm.watchkeeper import AlarmLook, budget_of, look_at_alarms
 from monitor.alerts.rules import next_alert
+from monitor.baseline import comparison
+from monitor.checks import ACCURACY
+from monitor.evidence import freeze, judging
+from monitor.groups import Group, Known, group_inputs
 from monitor.judge import Judgement, judge, no_verdict
 from monitor.reference import Reference
-from monitor.reference_file import decode
+from monitor.seed import generator
 from monitor.settings import MonitorSettings
+from monitor.shift.window_test import WindowTest
 from monitor.window import Window
-from store import Store
+from store import Store, Transaction
 from store.alerts import AlertEvent
+from store.baselines import BaselineRecord
 from store.clock import new_id, utc_now
 from store.errors import BadReference, NotFound, TidegateError
+from store.groups import GroupRecord
 from store.models import ModelRecord
 from store.predictions import RecordedWindow
 from store.runs import RunRecord, Verdict
@@ -32,13 +40,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Watched:
-    """What one pass found of one model, with all that a report of it is drawn from."""
+    """What one pass found of one model, with all that a report of it is drawn from.
+
+    `test` is the window's test and `groups` its groups of new inputs, whose members are places among the recorded rows;
+    None and empty where no verdict was possible.
+    """
 
     model: ModelRecord
     reference: Reference | None
     recorded: RecordedWindow
     run: RunRecord
     events: tuple[AlertEvent, ...]
+    test: WindowTest | None = None
+    groups: tuple[Group, ...] = ()
 
 
 def watch(
@@ -50,10 +64,13 @@ def watch(
     """Look at every model once. A model that can't be looked at does not stop the others."""
     until = now()
     settle(SETTLE.total_seconds())
+    models = store.models.all()
+    watching = sum(model.reference_sha256 is not None for model in models)
+    budget = budget_of(settings.false_alarm_every_days, watching, settings.looks_per_day)
     found = []
-    for model in store.models.all():
+    for model in models:
         try:
-            watched = watch_model(store, model, settings, until)
+            watched = watch_model(store, model, settings, until, budget)
         except TidegateError:
             logger.exception("%s could not be looked at; the next pass tries again", model.name)
             continue
@@ -62,42 +79,143 @@ def watch(
     return found
 
 
-def watch_model(store: Store, model: ModelRecord, settings: MonitorSettings, until: datetime) -> Watched | None:
+def watch_model(
+    store: Store, model: ModelRecord, settings: MonitorSettings, until: datetime, budget: Budget | None = None
+) -> Watched | None:
     """Judge the window of one model that ends at `until`; None if another monitor has just judged it."""
+    spend = budget or budget_of(settings.false_alarm_every_days, 1, settings.looks_per_day)
     judged_until = store.runs.last_judged_until(model.sha256)
     since = _since(store, model, settings, judged_until, until)
     seed = f"{model.sha256}/{since.isoformat()}/{until.isoformat()}"
-    rng = generator(seed)
-    recorded = store.predictions.window(model.sha256, since, until, max_rows=settings.maximum_rows, rng=rng)
-    reference, judgement = _judge(store, model, recorded, settings, rng)
-    run = run_of(model, recorded, judgement, seed=seed, since=_start(recorded, since))
+    recorded = store.predictions.window(model.sha256, since, until, max_rows=settings.maximum_rows, rng=generator(seed))
+    reference, baseline, judgement = _judge(store, model, recorded, settings, judging(seed), spend)
+    look = None
+    if reference is not None:
+        look = _alarms(store, model, reference, baseline, judgement, since, until, spend)
+        judgement = _with_alarms(judgement, look)
+    run = run_of(model, recorded, judgement, seed=seed, since=_start(recorded, since), reference=reference)
+    groups = () if reference is None or judgement.test is None else _groups(store, model, reference, recorded)
+    watched = Watched(model, reference, recorded, run, (), judgement.test, groups)
     if _says_nothing_new(store, run):
-        return Watched(model, reference, recorded, run, ())
+        if look is not None:
+            with store.writing() as transaction:
+                _keep(store, transaction, look)
+        return watched
     with store.writing() as transaction:
         if store.runs.last_judged_until(model.sha256, transaction) != judged_until:
             logger.info("another monitor has judged %s in the meantime; this window is left to it", model.name)
             return None
         store.runs.add(transaction, run)
-        alerts = store.alerts.of_model(transaction, model.sha256)
-        events = []
-        for result in run.results:
-            before = alerts.get(result.check)
-            after = next_alert(before, model.sha256, result, run.id, run.at)
-            if after is None or after == before:
-                continue
-            store.alerts.save(transaction, after)
-            if before is None or before.state is not after.state:
-                event = store.alerts.add_event(transaction, after, run.at)
-                store.deliveries.owe(transaction, event, settings.destinations)
-                events.append(event)
+        if look is not None:
+            _keep(store, transaction, look)
+        _remember(store, transaction, model, recorded, groups)
+        events = _alerts(store, transaction, model, run, settings)
+        if any(event.state.value == "firing" for event in events):
+            document = freeze(run, recorded, settings, baseline, spend.alpha, look, since)
+            store.evidence.freeze(transaction, run.id, document)
     logger.info("%s: %s (%s predictions) %s", model.name, run.verdict.value, run.count, run.sentence)
-    return Watched(model, reference, recorded, run, tuple(events))
+    return replace(watched, events=tuple(events))
+
+
+def _alerts(
+    store: Store, transaction: Transaction, model: ModelRecord, run: RunRecord, settings: MonitorSettings
+) -> list[AlertEvent]:
+    alerts = store.alerts.of_model(transaction, model.sha256)
+    events = []
+    for result in run.results:
+        before = alerts.get(result.check)
+        after = next_alert(before, model.sha256, result, run.id, run.at)
+        if after is None or after == before:
+            continue
+        store.alerts.save(transaction, after)
+        if before is None or before.state is not after.state:
+            event = store.alerts.add_event(transaction, after, run.at)
+            store.deliveries.owe(transaction, event, settings.destinations)
+            events.append(event)
+    return events
+
+
+def _alarms(
+    store: Store,
+    model: ModelRecord,
+    reference: Reference,
+    baseline: BaselineRecord | None,
+    judgement: Judgement,
+    since: datetime,
+    until: datetime,
+    budget: Budget,
+) -> AlarmLook:
+    ranked_among = (model.reference_sha256 or "") if baseline is None else baseline.sha256
+    return look_at_alarms(
+        model.sha256,
+        reference,
+        ranked_among,
+        store.alarms.of_model(model.sha256),
+        lambda start, end: store.predictions.stream(model.sha256, start, end),
+        since,
+        until,
+        budget.promise(store.predictions.per_day(model.sha256, until)),
+        back_to_normal=judgement.verdict is Verdict.OK,
+    )
+
+
+def _with_alarms(judgement: Judgement, look: AlarmLook) -> Judgement:
+    results = (*judgement.results, look.result)
+    if look.result.verdict is not Verdict.SHIFTED or judgement.verdict is Verdict.SHIFTED:
+        return replace(judgement, results=results)
+    # A window too small for a verdict of its own, or a change too slow for one.
+    return replace(judgement, verdict=Verdict.SHIFTED, sentence=look.result.sentence, results=results)
+
+
+def _keep(store: Store, transaction: Transaction, look: AlarmLook) -> None:
+    for record in look.after:
+        store.alarms.save(transaction, record)
+
+
+def _groups(store: Store, model: ModelRecord, reference: Reference, recorded: RecordedWindow) -> tuple[Group, ...]:
+    flagged = np.flatnonzero(recorded.flagged)
+    known = [Known(one.number, one.centre, one.radius) for one in store.groups.of_model(model.sha256)]
+    groups = group_inputs(recorded.embeddings[flagged], known)
+    return tuple(replace(group, members=flagged[group.members]) for group in groups)
+
+
+def _remember(
+    store: Store,
+    transaction: Transaction,
+    model: ModelRecord,
+    recorded: RecordedWindow,
+    groups: tuple[Group, ...],
+) -> None:
+    known = {one.number: one for one in store.groups.of_model(model.sha256)}
+    for group in groups:
+        old = known.get(group.number)
+        store.groups.save(
+            transaction,
+            GroupRecord(
+                id=old.id if old else new_id(),
+                model_sha256=model.sha256,
+                number=group.number,
+                # What it was first seen as: a group that drifts away becomes another.
+                centre=old.centre if old else group.centre,
+                radius=old.radius if old else group.radius,
+                first_seen=old.first_seen if old else recorded.until,
+                last_seen=recorded.until,
+                count=(old.count if old else 0) + group.members.size,
+            ),
+        )
 
 
 def run_of(
-    model: ModelRecord, recorded: RecordedWindow, judgement: Judgement, *, seed: str, since: datetime
+    model: ModelRecord,
+    recorded: RecordedWindow,
+    judgement: Judgement,
+    *,
+    seed: str,
+    since: datetime,
+    reference: Reference | None,
 ) -> RunRecord:
     """A new run: what was judged of which window, under which randomness."""
+    loss = next((result.effect for result in judgement.results if result.check == ACCURACY), None)
     return RunRecord(
         id=new_id(),
         model_sha256=model.sha256,
@@ -111,6 +229,9 @@ def run_of(
         sentence=judgement.sentence,
         seed=seed,
         results=judgement.results,
+        compared_with=None if reference is None else reference.compared_with,
+        cause=None if judgement.test is None or not judgement.test.detected else judgement.test.cause.value,
+        accuracy_loss=loss,
     )
 
 
@@ -120,11 +241,6 @@ def _says_nothing_new(store: Store, run: RunRecord) -> bool:
         return False
     last = next(iter(store.runs.recent(run.model_sha256, limit=1)), None)
     return last is not None and (last.verdict, last.count, last.sentence) == (run.verdict, run.count, run.sentence)
-
-
-def generator(seed: str) -> np.random.Generator:
-    """The randomness of a window: the same window always gives the same numbers."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "little"))
 
 
 def _since(
@@ -143,19 +259,26 @@ def _start(recorded: RecordedWindow, since: datetime) -> datetime:
 
 
 def _judge(
-    store: Store, model: ModelRecord, recorded: RecordedWindow, settings: MonitorSettings, rng: np.random.Generator
-) -> tuple[Reference | None, Judgement]:
+    store: Store,
+    model: ModelRecord,
+    recorded: RecordedWindow,
+    settings: MonitorSettings,
+    rng: np.random.Generator,
+    budget: Budget,
+) -> tuple[Reference | None, BaselineRecord | None, Judgement]:
     if model.reference_sha256 is None:
-        return None, no_verdict(
+        judgement = no_verdict(
             Verdict.NOT_APPLICABLE,
             f"{model.name} has no reference to compare with. "
             f"Make one with `tidegate profile {model.name} --data TRAINING_DATA`, then serve again.",
         )
+        return None, None, judgement
     try:
-        reference = decode(store.models.reference(model.reference_sha256))
+        reference, baseline = comparison(store, model)
     except (BadReference, NotFound) as error:
-        return None, no_verdict(Verdict.FAILED, str(error))
-    return reference, judge(reference, Window.of_record(recorded), settings, rng)
+        return None, None, no_verdict(Verdict.FAILED, str(error))
+    window = Window.of_record(reference, recorded)
+    return reference, baseline, judge(reference, window, settings, rng, alert_alpha=budget.alpha)
 
 
 def worth_a_report(watched: Watched) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from monitor import checks
+from monitor.shift.cause import SENTENCES, Cause
 from monitor.watch import Watched
 from reports.render import page
 from reports.sections import SECTIONS
@@ -17,7 +18,7 @@ from store.runs import CheckResult, RunRecord, Verdict
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ def drift_report(watched: Watched, record: Record) -> DriftReport:
             "count": run.count,
             "flagged": run.flagged,
             "verdict": run.verdict.value,
+            "cause": run.cause,
+            "compared_with": run.compared_with,
+            "accuracy_loss": run.accuracy_loss,
+            "alpha": None if watched.test is None else watched.test.alpha,
             "headline": _headline(run.verdict),
             "summary": _summary(run),
             "sentence": run.sentence,
@@ -122,7 +127,10 @@ def _check(result: CheckResult) -> dict[str, Any]:
 def _summary(run: RunRecord) -> str:
     """One line under the headline; what each check found stands in its own words below it."""
     shifted = [checks.title(result.check).lower() for result in run.results if result.verdict is Verdict.SHIFTED]
-    return f"What has shifted: {', '.join(shifted)}." if shifted else run.sentence
+    if not shifted:
+        return run.sentence
+    cause = f"{SENTENCES[Cause(run.cause)]} " if run.cause else ""
+    return f"{cause}What has shifted: {', '.join(shifted)}."
 
 
 def _headline(verdict: Verdict) -> str:

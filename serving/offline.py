@@ -1,16 +1,18 @@
 """Compares a folder or a table with a reference, without a server and without a record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 import numpy as np
 
+from monitor.groups import group_inputs
 from monitor.judge import judge
 from monitor.reference import Reference
+from monitor.seed import generator
 from monitor.settings import MonitorSettings
-from monitor.watch import Watched, generator, run_of
+from monitor.watch import Watched, run_of
 from monitor.window import Window
 from reports.drift import DriftReport, drift_report
 from serving.collect import Collected, Track, collect, silently
@@ -68,7 +70,7 @@ def check_inputs(
     collected = collect(engine, inputs, track, "inputs")
     recorded = _recorded(collected, reference)
     seed = f"{engine.loaded.sha256}/{len(collected.inputs)}"
-    judgement = judge(reference, Window.of_record(recorded), settings, generator(seed))
+    judgement = judge(reference, Window.of_record(reference, recorded), settings, generator(seed))
     model = ModelRecord(
         sha256=engine.loaded.sha256 or "",
         name=engine.loaded.name,
@@ -78,8 +80,12 @@ def check_inputs(
         reference_sha256=None,
         registered_at=recorded.until,
     )
-    run = run_of(model, recorded, judgement, seed=seed, since=recorded.since)
-    watched = Watched(model, reference, recorded, run, ())
+    run = run_of(model, recorded, judgement, seed=seed, since=recorded.since, reference=reference)
+    flagged = np.flatnonzero(recorded.flagged)
+    groups = tuple(
+        replace(group, members=flagged[group.members]) for group in group_inputs(recorded.embeddings[flagged])
+    )
+    watched = Watched(model, reference, recorded, run, (), judgement.test, groups)
     record = _Unrecorded(dict(zip(recorded.ids, collected.inputs, strict=True)))
     return Checked(watched, drift_report(watched, record), collected.refused)
 

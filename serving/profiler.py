@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from monitor.alarm.certificate import certify
 from monitor.fit import DEFAULT_ALPHA, fit_reference
 from monitor.reference import Examples, Origin, Reference
 from reports.pictures import thumbnail
@@ -24,6 +25,8 @@ from store.errors import BadInput
 HELD_OUT_SHARE = 0.2
 EXAMPLES = 1_000
 COLUMN_ROWS = 2_000
+# Traffic is not known yet: the certificate is made for a promise of so many predictions.
+PROMISE = 10_000.0
 
 Labels = npt.NDArray[np.int64] | None
 
@@ -77,8 +80,12 @@ def make_reference(
         rng=rng,
         alpha=alpha,
     )
+    certificate = certify(reference, PROMISE, rng)
+    if not certificate.passed:
+        warnings.append(certificate.reason)
     return replace(
         reference,
+        certificate=certificate.as_json(),
         warnings=(*warnings, *reference.warnings),
         origin=Origin(
             learner_sha256=engine.loaded.sha256,

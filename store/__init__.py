@@ -7,10 +7,15 @@ from datetime import timedelta
 from sqlalchemy.orm import Session as Transaction
 
 from store import migrate
+from store.alarms import AlarmRepository
 from store.alerts import AlertRepository
+from store.baselines import BaselineRepository
 from store.clock import utc_now
 from store.deliveries import DeliveryRepository
 from store.engine import Database
+from store.evidence import EvidenceRepository
+from store.groups import GroupRepository
+from store.minutes import MinuteRepository
 from store.models import ModelRepository
 from store.predictions import PredictionRepository
 from store.reports import ReportRepository
@@ -29,6 +34,11 @@ class Store:
         self.alerts = AlertRepository(database)
         self.deliveries = DeliveryRepository(database)
         self.reports = ReportRepository(database)
+        self.baselines = BaselineRepository(database)
+        self.alarms = AlarmRepository(database)
+        self.minutes = MinuteRepository(database)
+        self.evidence = EvidenceRepository(database)
+        self.groups = GroupRepository(database)
 
     @classmethod
     def open(cls, settings: StoreSettings) -> "Store":

@@ -46,6 +46,12 @@ class BadReference(TidegateError):
     title = "The reference can't be used"
 
 
+class BadBaseline(TidegateError):
+    """The window can't be a baseline: it is too small, changes within itself, or fails its certificate."""
+
+    title = "The window can't be the baseline"
+
+
 class ModelMismatch(TidegateError):
     """The reference, the hash or the recorded rows belong to another learner."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from store.tables import InputRow, PredictionRow
 
 # SQLite takes at most 32,766 parameters in a statement.
 _IDS_PER_QUERY = 5_000
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,20 @@ class RecordedWindow:
     scores: npt.NDArray[np.float64]
     p_values: npt.NDArray[np.float64]
     flagged: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RecordedStream:
+    """Numbers of every prediction of a stretch of time, in order of arrival; n rows.
+
+    `scores` `(n,)` are infinite for inputs that are not finite and NaN where nothing was scored, `confidences` `(n,)`
+    NaN and `class_indices` `(n,)` -1 where the learner predicts no single class.
+    """
+
+    at: list[datetime]
+    scores: npt.NDArray[np.float64]
+    confidences: npt.NDArray[np.float64]
+    class_indices: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -154,6 +169,50 @@ class PredictionRepository:
         with self._database.reading() as session:
             return session.scalar(query)
 
+    def per_day(self, model_sha256: str, until: datetime, days: float = 7.0) -> float:
+        """How many predictions a day brings, by the last days; those of less than a day count as a day's."""
+        since = until - timedelta(days=days)
+        query = select(func.count(), func.min(PredictionRow.at)).where(
+            PredictionRow.model_sha256 == model_sha256, PredictionRow.at > since, PredictionRow.at <= until
+        )
+        with self._database.reading() as session:
+            total, first = session.execute(query).one()
+        if not total:
+            return 0.0
+        return float(total / max((until - first) / timedelta(days=1), 1.0))
+
+    def stream(self, model_sha256: str, since: datetime, until: datetime) -> RecordedStream:
+        """The numbers that alarms watch, of every prediction after `since` up to `until`."""
+        query = (
+            select(
+                PredictionRow.at,
+                PredictionRow.ood_score,
+                PredictionRow.flagged,
+                PredictionRow.confidence,
+                PredictionRow.class_index,
+            )
+            .where(PredictionRow.model_sha256 == model_sha256, PredictionRow.at > since, PredictionRow.at <= until)
+            .order_by(PredictionRow.at, PredictionRow.id)
+        )
+        with self._database.reading() as session:
+            rows = session.execute(query).all()
+        scores = [(np.inf if row.flagged else np.nan) if row.ood_score is None else row.ood_score for row in rows]
+        return RecordedStream(
+            at=[row.at for row in rows],
+            scores=np.array(scores, np.float64),
+            confidences=_floats([row.confidence for row in rows]),
+            class_indices=np.array([-1 if row.class_index is None else row.class_index for row in rows], np.int64),
+        )
+
+    def rows(self, ids: Sequence[UUID]) -> RecordedWindow:
+        """These predictions, in order of time; those that are gone are missing."""
+        with self._database.reading() as session:
+            found = _rows(session, ids)
+        flagged = sum(bool(row.flagged) for row in found)
+        scored = sum(row.flagged is not None for row in found)
+        since, until = (found[0].at, found[-1].at) if found else (_NEVER, _NEVER)
+        return _window(found, since, until, total=len(found), scored=scored, flagged=flagged)
+
     def window(
         self,
         model_sha256: str,
@@ -179,24 +238,7 @@ class PredictionRepository:
                 places = np.sort(rng.choice(len(ids), size=max_rows, replace=False))
                 chosen = [ids[place] for place in places]
             rows = _rows(session, chosen)
-        return RecordedWindow(
-            since=since,
-            until=until,
-            total=total,
-            scored_total=scored,
-            flagged_total=flagged,
-            ids=[row.id for row in rows],
-            at=[row.at for row in rows],
-            predictions=[row.prediction for row in rows],
-            tags=[row.tags or {} for row in rows],
-            embeddings=decode_embeddings([row.embedding for row in rows]),
-            logits=decode_logits([row.logits for row in rows]),
-            class_indices=np.array([-1 if row.class_index is None else row.class_index for row in rows], np.int64),
-            confidences=_floats([row.confidence for row in rows]),
-            scores=_floats([row.ood_score for row in rows]),
-            p_values=_floats([row.ood_p_value for row in rows]),
-            flagged=np.array([bool(row.flagged) for row in rows], np.bool_),
-        )
+        return _window(rows, since, until, total=total, scored=scored, flagged=flagged)
 
     def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
         """Count all and flagged predictions in equal stretches of the time from `since` to `until`."""
@@ -256,6 +298,29 @@ class PredictionRepository:
                 logits=decode_logits([row.logits])[0],
                 raw_input=None if kept is None else RawInput(kept.media_type, kept.content),
             )
+
+
+def _window(
+    rows: Sequence[PredictionRow], since: datetime, until: datetime, *, total: int, scored: int, flagged: int
+) -> RecordedWindow:
+    return RecordedWindow(
+        since=since,
+        until=until,
+        total=total,
+        scored_total=scored,
+        flagged_total=flagged,
+        ids=[row.id for row in rows],
+        at=[row.at for row in rows],
+        predictions=[row.prediction for row in rows],
+        tags=[row.tags or {} for row in rows],
+        embeddings=decode_embeddings([row.embedding for row in rows]),
+        logits=decode_logits([row.logits for row in rows]),
+        class_indices=np.array([-1 if row.class_index is None else row.class_index for row in rows], np.int64),
+        confidences=_floats([row.confidence for row in rows]),
+        scores=_floats([row.ood_score for row in rows]),
+        p_values=_floats([row.ood_p_value for row in rows]),
+        flagged=np.array([bool(row.flagged) for row in rows], np.bool_),
+    )
 
 
 def _rows(session: Session, ids: Sequence[UUID]) -> list[PredictionRow]:

@@ -44,7 +44,11 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One pass of the monitor over one window. `seed` is all the randomness it used, so that it can be repeated."""
+    """One pass of the monitor over one window. `seed` is all the randomness it used, so that it can be repeated.
+
+    `compared_with` says in words which rows it was compared with, `cause` what kind of shift it is, and `accuracy_loss`
+    how much accuracy is estimated to be lost: the severity.
+    """
 
     id: UUID
     model_sha256: str
@@ -58,6 +62,9 @@ class RunRecord:
     sentence: str
     seed: str
     results: tuple[CheckResult, ...] = ()
+    compared_with: str | None = None
+    cause: str | None = None
+    accuracy_loss: float | None = None
 
 
 class RunRepository:
@@ -81,6 +88,9 @@ class RunRepository:
                 verdict=run.verdict.value,
                 sentence=run.sentence,
                 seed=run.seed,
+                compared_with=run.compared_with,
+                cause=run.cause,
+                accuracy_loss=run.accuracy_loss,
             )
         )
         session.flush()
@@ -152,6 +162,9 @@ def _record(row: RunRow, results: tuple[CheckResult, ...]) -> RunRecord:
         sentence=row.sentence,
         seed=row.seed,
         results=results,
+        compared_with=row.compared_with,
+        cause=row.cause,
+        accuracy_loss=row.accuracy_loss,
     )
 
 

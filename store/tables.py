@@ -139,6 +139,9 @@ class RunRow(Base):
     verdict: Mapped[str] = mapped_column(String(20))
     sentence: Mapped[str] = mapped_column(Text)
     seed: Mapped[str] = mapped_column(Text)
+    compared_with: Mapped[str | None] = mapped_column(Text)
+    cause: Mapped[str | None] = mapped_column(String(40))
+    accuracy_loss: Mapped[float | None]
 
 
 class CheckResultRow(Base):
@@ -199,6 +202,77 @@ class DeliveryRow(Base):
     attempts: Mapped[int]
     due_at: Mapped[datetime]
     last_error: Mapped[str | None] = mapped_column(Text)
+
+
+class BaselineRow(Base):
+    """A window of production that a person accepted as healthy; windows and alarms are compared with the active one."""
+
+    __tablename__ = "baselines"
+    __table_args__ = (UniqueConstraint("model_sha256", "name", "version"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"), index=True)
+    name: Mapped[str] = mapped_column(Text)
+    version: Mapped[int]
+    pinned_at: Mapped[datetime]
+    active: Mapped[bool]
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    count: Mapped[int]
+    sha256: Mapped[str] = mapped_column(Sha256)
+    content: Mapped[bytes]
+    certificate: Mapped[Json]
+
+
+class AlarmRow(Base):
+    """The state of one sequential alarm: one stream of numbers of one model."""
+
+    __tablename__ = "alarms"
+
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"), primary_key=True)
+    stream: Mapped[str] = mapped_column(String(40), primary_key=True)
+    ranked_among: Mapped[str] = mapped_column(Sha256)
+    state: Mapped[str] = mapped_column(Text)
+    judged_until: Mapped[datetime]
+
+
+class MinuteRow(Base):
+    """Sums over one minute of one gateway, so that a window of any traffic is checked without its rows."""
+
+    __tablename__ = "minutes"
+
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"), primary_key=True)
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    writer: Mapped[UUID] = mapped_column(primary_key=True)
+    features_sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    count: Mapped[int]
+    flagged: Mapped[int]
+    sums: Mapped[bytes]
+
+
+class EvidenceRow(Base):
+    """What a run that raised an alert was made from, frozen: with it the same numbers come out again."""
+
+    __tablename__ = "evidence"
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    document: Mapped[bytes]
+
+
+class GroupRow(Base):
+    """A group of new inputs that look alike, known again from window to window."""
+
+    __tablename__ = "novel_groups"
+    __table_args__ = (UniqueConstraint("model_sha256", "number"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"))
+    number: Mapped[int]
+    centre: Mapped[bytes]
+    radius: Mapped[float]
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    count: Mapped[int]
 
 
 class ReportRow(Base):

@@ -10,9 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monitor.alarm import SequentialAlarm
+    from monitor.accuracy.audited import audited_accuracy
+    from monitor.accuracy.estimate import estimate_accuracy
+    from monitor.accuracy.realized import realized_accuracy
+    from monitor.alarm.sequential import SequentialAlarm
     from monitor.fit import fit_reference
     from monitor.reference import Reference, Scores
+    from monitor.shift.window_test import check_window
     from reports.drift import DriftReport
     from store.errors import TidegateError
     from tidegate.notebook import profile, report
@@ -21,8 +25,12 @@ _HOMES = {
     "DriftReport": "reports.drift",
     "Reference": "monitor.reference",
     "Scores": "monitor.reference",
-    "SequentialAlarm": "monitor.alarm",
+    "SequentialAlarm": "monitor.alarm.sequential",
     "TidegateError": "store.errors",
+    "check_window": "monitor.shift.window_test",
+    "estimate_accuracy": "monitor.accuracy.estimate",
+    "realized_accuracy": "monitor.accuracy.realized",
+    "audited_accuracy": "monitor.accuracy.audited",
     "fit_reference": "monitor.fit",
     "profile": "tidegate.notebook",
     "report": "tidegate.notebook",
@@ -34,8 +42,12 @@ __all__ = [
     "Scores",
     "SequentialAlarm",
     "TidegateError",
+    "audited_accuracy",
+    "check_window",
+    "estimate_accuracy",
     "fit_reference",
     "profile",
+    "realized_accuracy",
     "report",
 ]
 

@@ -21,9 +21,12 @@ def next_alert(
     | resolved  | firing  | resolved | resolved       |
 
     Only a change of state moves `since`, `run_id` and `sentence`: the run that raised an alert stays its evidence.
-    A check that failed or has too little data says nothing either way.
+    A check that failed or has too little data says nothing either way, and so does a shift that is certain enough for
+    a report and not for an alert, by the installation's budget of false alarms (`detail["alert"]`).
     """
     if result.verdict is Verdict.SHIFTED:
+        if not result.detail.get("alert", True):
+            return alert
         state = AlertState.FIRING
     elif result.verdict is Verdict.OK:
         state = AlertState.RESOLVED

@@ -6,12 +6,17 @@ from monitor.checks.covariate_shift import CovariateShift
 from monitor.checks.flagged_share import FlaggedShare
 from monitor.checks.label_shift import LabelShift
 
+# Results that are shown and alerted beside the checks of a window.
+CHANGE = "change"
+ACCURACY = "estimated_accuracy"
+_OTHER_TITLES = {CHANGE: "Change in the stream", ACCURACY: "Estimated accuracy"}
+
 CHECKS: tuple[Check, ...] = (FlaggedShare(), CovariateShift(), LabelShift(), ConfidenceShift())
 
 
 def title(name: str) -> str:
     """What a check is called in front of people; its name if it is of another version."""
-    return next((check.title for check in CHECKS if check.name == name), name)
+    return next((check.title for check in CHECKS if check.name == name), _OTHER_TITLES.get(name, name))
 
 
-__all__ = ["CHECKS", "Check", "Finding", "NotApplicable", "title"]
+__all__ = ["ACCURACY", "CHANGE", "CHECKS", "Check", "Finding", "NotApplicable", "title"]

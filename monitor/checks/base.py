@@ -1,4 +1,4 @@
-"""The one shape of a check: it compares a window with the reference and says what it found."""
+"""The one shape of a check: which statistics answer its question, and how large the difference is in plain terms."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from monitor.reference import Reference
-from monitor.settings import MonitorSettings
+from monitor.settings import Matters
 from monitor.window import Window
 
 
@@ -16,34 +16,37 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check measured, before it is weighed together with the others.
+    """How large a difference is.
 
-    `effect` is the size of the difference in the unit `effect_name`; `matters` says whether it is at least the size
-    the operator cares for. `quiet` and `loud` say the finding in plain words, without and with a shift.
+    `effect` is its size in the unit `effect_name`. `quiet` and `loud` say it in plain words, without and with a shift.
     """
 
-    statistic: float
-    p_value: float
     effect: float
     effect_name: str
-    matters: bool
     quiet: str
     loud: str
     detail: dict[str, Any] = field(default_factory=dict)
 
 
 class Check(Protocol):
-    """Compares one aspect of a window with the reference."""
+    """Compares one aspect of a window with the reference's rows.
+
+    `blocks` are the first words of the blocks of features whose statistics answer the question; those that a reference
+    does not have are left out.
+    """
 
     name: str
     title: str
+    blocks: tuple[str, ...]
 
-    def __call__(
-        self, reference: Reference, window: Window, settings: MonitorSettings, rng: np.random.Generator
-    ) -> Finding:
-        """Compare.
+    def describe(self, reference: Reference, window: Window, rng: np.random.Generator) -> Finding:
+        """Measure the effect.
 
         Raises:
             NotApplicable: the learner has nothing this check could look at.
         """
+        ...
+
+    def matters(self, effect: float, matters: Matters) -> bool:
+        """Whether an effect is at least the size the operator cares for."""
         ...

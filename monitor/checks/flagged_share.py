@@ -1,39 +1,45 @@
-"""Are more inputs flagged out of domain than the calibrated rate explains? (beta-binomial tail; Bates et al. 2023)"""
+"""Are inputs stranger than the calibrated rate explains? (out-of-domain scores: mean, tail, Kolmogorov–Smirnov)"""
 
 import numpy as np
 
 from monitor.checks.base import Finding, NotApplicable
+from monitor.conformal import FlaggedLaw
 from monitor.reference import Reference
-from monitor.settings import MonitorSettings
+from monitor.settings import Matters
 from monitor.window import Window
 
 
 class FlaggedShare:
-    """Share of flagged inputs against the calibrated rate."""
+    """Out-of-domain scores of the window against those of the reference's rows; the share of flagged inputs beside."""
 
     name = "flagged_share"
     title = "Share of out-of-domain inputs"
+    blocks: tuple[str, ...] = ("ks score", "score tail", "score parts")
 
-    def __call__(
-        self, reference: Reference, window: Window, settings: MonitorSettings, rng: np.random.Generator
-    ) -> Finding:
+    def describe(self, reference: Reference, window: Window, rng: np.random.Generator) -> Finding:
         law = reference.flagged_law
         if law.rank == 0:
             raise NotApplicable(
                 f"The reference has {law.m} calibration rows, too few to flag anything at alpha {law.alpha:g}."
             )
-        if window.scored_total == 0:
-            raise NotApplicable("No input of this window was scored: the gateway ran without a reference.")
         share, expected = window.flagged_share, law.expected_share
-        low, high = law.interval(window.scored_total)
-        counts = f"{window.flagged_total:,} of {window.scored_total:,} inputs ({share:.1%}) are unlike training data"
+        low, high = law.interval(window.total)
+        counts = f"{window.flagged_total:,} of {window.total:,} inputs ({share:.1%}) are unlike training data"
+        usual = f"{low:.1%} to {high:.1%} would be if nothing had changed"
+        stranger = float(window.rows.scores[window.rows.finite].mean()) if window.rows.finite.any() else np.inf
+        scores = f"Their mean out-of-domain score is {stranger:.2f}, {reference.held_out.scores.mean():.2f} before."
         return Finding(
-            statistic=share,
-            p_value=law.p_value(window.flagged_total, window.scored_total),
             effect=share - expected,
             effect_name="excess share of flagged inputs",
-            matters=share - expected >= settings.matters.flagged_excess,
-            quiet=f"{counts}, as expected: {low:.1%} to {high:.1%} would be if nothing had changed.",
-            loud=f"{counts}; at most {high:.1%} would be if nothing had changed. Something new arrives.",
+            quiet=f"{counts}; {usual}.",
+            loud=f"{counts}; {usual}. {scores}",
             detail={"expected_share": expected, "expected_low": low, "expected_high": high},
         )
+
+    def matters(self, effect: float, matters: Matters) -> bool:
+        return effect >= matters.flagged_excess
+
+
+def flagged_p_value(law: FlaggedLaw, flagged: int, total: int) -> float:
+    """P(at least so many flagged if nothing has changed); 1 where nothing can be flagged or nothing came."""
+    return law.p_value(flagged, total) if law.rank and total else 1.0

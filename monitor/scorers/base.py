@@ -1,21 +1,39 @@
 """The one shape of a scorer: fit on training rows, score any rows, come back from arrays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+AnyFloats = npt.NDArray[np.floating]
+Places = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[np.generic]]
+
+_CHUNK_ROWS = 8_192
 
 
 @dataclass(frozen=True)
 class Features:
     """What a scorer sees of n rows: embeddings `(n, d)` and, where the learner has them, logits `(n, c)`. Finite."""
 
-    embeddings: Floats
-    logits: Floats | None
+    embeddings: AnyFloats
+    logits: AnyFloats | None
+
+    @cached_property
+    def unit(self) -> Floats32:
+        """The embeddings on the unit sphere, which several scorers look at."""
+        return unit_rows(self.embeddings)
+
+    def chunks(self) -> Iterator[tuple[slice, Floats]]:
+        """The embeddings as float64, a few thousand rows at a time: training rows may be more than memory holds."""
+        for start in range(0, self.embeddings.shape[0], _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            yield rows, np.asarray(self.embeddings[rows], np.float64)
 
 
 @dataclass(frozen=True)
@@ -23,12 +41,14 @@ class Training:
     """What a scorer is fitted on.
 
     `classes` are the labels `(n,)` as integers, predicted ones where no labels are known, or None where there are
-    neither. `head` is the last linear layer: weights `(c, d)` and bias `(c,)`.
+    neither. `head` is the last linear layer: weights `(c, d)` and bias `(c,)`. `rows` are the places `(n,)` of the rows
+    among all that were given, of which some may be unusable.
     """
 
     features: Features
     classes: npt.NDArray[np.int64] | None
     head: tuple[Floats, Floats] | None
+    rows: npt.NDArray[np.int64]
 
 
 class Scorer(Protocol):
@@ -60,8 +80,13 @@ class Scorer(Protocol):
         ...
 
 
-def unit_rows(embeddings: Floats) -> Floats:
+def unit_rows(embeddings: AnyFloats) -> Floats32:
     """Each row divided by its Euclidean norm; zero rows stay zero."""
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    unit: Floats = np.divide(embeddings, norms, out=np.zeros_like(embeddings), where=norms > 0)
-    return unit
+    rows = np.asarray(embeddings)
+    if rows.dtype != np.float32:
+        # Squares of float16 overflow, and those of large float64 would in float32.
+        rows = rows.astype(np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))[:, None]
+    unit = np.divide(rows, norms, out=np.zeros(rows.shape, np.float64), where=norms > 0)
+    on_sphere: Floats32 = unit.astype(np.float32)
+    return on_sphere

@@ -32,7 +32,9 @@ class FastDecisionBoundary(Scorer):
         weights = training.head[0]
         squares = (weights**2).sum(axis=1)
         distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * weights @ weights.T, 0.0))
-        return cls(training.features.embeddings.mean(axis=0), distances)
+        features = training.features
+        centre = sum(rows.sum(axis=0) for _, rows in features.chunks()) / features.embeddings.shape[0]
+        return cls(np.asarray(centre, np.float64), distances)
 
     def score(self, features: Features) -> Floats:
         assert features.logits is not None

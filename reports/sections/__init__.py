@@ -1,12 +1,24 @@
 """Sections of a drift report, one per file, in the order a person reads them. A new one registers itself here."""
 
 from reports.sections.base import Section
+from reports.sections.carriers import Carriers
 from reports.sections.class_mix import ClassMix
 from reports.sections.distributions import Distributions
 from reports.sections.embedding_map import EmbeddingMap
+from reports.sections.evidence import Evidence
 from reports.sections.flagged_over_time import FlaggedOverTime
 from reports.sections.gallery import Gallery
+from reports.sections.new_kinds import NewKinds
 
-SECTIONS: tuple[Section, ...] = (FlaggedOverTime(), Gallery(), Distributions(), ClassMix(), EmbeddingMap())
+SECTIONS: tuple[Section, ...] = (
+    FlaggedOverTime(),
+    Carriers(),
+    NewKinds(),
+    Evidence(),
+    Gallery(),
+    Distributions(),
+    ClassMix(),
+    EmbeddingMap(),
+)
 
 __all__ = ["SECTIONS", "Section"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from monitor import alarm as alarms
-from monitor.alarm import BETS, BINS, SequentialAlarm, bin_counts
+from monitor.alarm import SequentialAlarm, bin_counts, sequential
+from monitor.alarm.sequential import BETS, BINS
 from monitor.reference import Reference
 from store.errors import BadInput
 
@@ -23,7 +23,8 @@ def scores(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def with_held_out(reference: Reference, m: int, rng: np.random.Generator) -> Reference:
-    return replace(reference, calibration_scores=np.sort(scores(m, rng)))
+    held_out = reference.held_out.take(np.resize(np.arange(len(reference.held_out)), m))
+    return reference.against(replace(held_out, parts={"score": scores(m, rng)}), "drawn rows")
 
 
 def run_length(reference: Reference, m: int, arl: float, seed: int, cap: int, stream=scores) -> int:
@@ -47,10 +48,10 @@ def test_ranks_among_fixed_held_out_rows_would_break_the_promise(reference: Refe
     """What the online ranks are for: with them the same streams keep the same promise."""
 
     class Frozen(SequentialAlarm):
-        def _judge(self, bins: np.ndarray) -> bool:
-            for place in bins:
-                before = self._counts.copy()
-                super()._judge(np.array([place]))
+        def _judge(self, places: np.ndarray, categories: np.ndarray) -> bool:
+            for place in places:
+                before = {one: counts.copy() for one, counts in self._counts.items()}
+                super()._judge(np.array([place]), np.zeros(1, int))
                 self._counts = before
             return self.firing
 
@@ -82,17 +83,19 @@ def test_scores_that_are_all_too_usual_are_noticed_too(reference: Reference) -> 
 
 @pytest.mark.parametrize("p", [1e-6, 0.2, 0.5, 0.9])
 def test_every_bet_is_a_beta_density(p: float) -> None:
-    np.testing.assert_allclose(alarms._densities(p), [stats.beta(a, b).pdf(p) for a, b in BETS])
+    np.testing.assert_allclose(
+        sequential._log_densities(np.array([p]))[0], [stats.beta(a, b).logpdf(p) for a, b in BETS]
+    )
 
 
 def test_it_rings_once_learns_nothing_while_it_rings_and_starts_again(reference: Reference) -> None:
     alarm = SequentialAlarm(reference, arl=1_000, rng=np.random.default_rng(0))
     assert alarm.update(np.full(200, 15.0))
-    since, seen, state = alarm.since, alarm.seen, alarm._counts.copy()
+    since, seen, state = alarm.since, alarm.seen, alarm._counts[0].copy()
     assert since == seen - 1
     alarm.update(np.full(200, 15.0))
     assert (alarm.since, alarm.seen) == (since, seen)
-    np.testing.assert_array_equal(alarm._counts, state)
+    np.testing.assert_array_equal(alarm._counts[0], state)
     alarm.acknowledge()
     assert (alarm.firing, alarm.seen, alarm.evidence) == (False, 0, 0.0)
 
@@ -104,7 +107,9 @@ def test_the_stream_may_come_in_any_pieces(reference: Reference, pieces: list[in
     whole.update(stream)
     for part in np.split(stream, np.cumsum(pieces)[:-1]) if pieces else []:
         parts.update(part)
-    assert parts.to_json() == whole.to_json()
+    assert parts.seen == whole.seen
+    assert parts.evidence == pytest.approx(whole.evidence, rel=1e-9)
+    np.testing.assert_array_equal(parts._counts[0], whole._counts[0])
 
 
 def test_saved_and_restored_it_goes_on_as_it_would_have(reference: Reference) -> None:
@@ -141,7 +146,7 @@ def test_what_is_not_a_number_is_refused_and_what_is_infinite_is_the_strangest(r
     assert bin_counts([np.inf])[-1] == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"format": 1, "counts": [], "detectors": []})])
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"format": 2, "counts": {}, "log_detectors": []})])
 def test_a_state_that_is_none_is_refused(reference: Reference, text: str) -> None:
     with pytest.raises(BadInput, match="no state of a sequential alarm"):
         SequentialAlarm.from_json(text, reference)
@@ -150,3 +155,59 @@ def test_a_state_that_is_none_is_refused(reference: Reference, text: str) -> Non
 def test_a_promise_of_nothing_is_refused(reference: Reference) -> None:
     with pytest.raises(BadInput, match="more than 1"):
         SequentialAlarm(reference, arl=1)
+
+
+def test_two_gateways_merge_into_the_alarm_of_both_whatever_the_order(reference: Reference) -> None:
+    rng = np.random.default_rng(6)
+    held_out = with_held_out(reference, 500, rng)
+    one, two = (SequentialAlarm(held_out, arl=5_000, rng=np.random.default_rng(seed)) for seed in (7, 8))
+    one.update(scores(400, rng))
+    two.update(scores(300, rng))
+    both, turned = one.merge(two), two.merge(one)
+    assert both.seen == turned.seen == 700
+    assert both.evidence == pytest.approx(one.evidence + two.evidence)
+    np.testing.assert_array_equal(both._counts[0], turned._counts[0])
+    assert both._counts[0].sum() == 500 + 700
+    two.update(np.full(300, 15.0))
+    assert one.merge(two).firing
+    assert not one.firing
+
+
+def test_alarms_that_promise_or_rank_otherwise_are_not_merged(reference: Reference) -> None:
+    with pytest.raises(BadInput, match="same baseline"):
+        SequentialAlarm(reference, arl=100).merge(SequentialAlarm(reference, arl=200))
+
+
+def day_and_night(n: int, rng: np.random.Generator, hours: np.ndarray) -> np.ndarray:
+    """Nights are stranger than days, every night."""
+    return scores(n, rng) + 0.8 * (hours >= 12)
+
+
+def test_what_comes_every_night_rings_only_where_hours_are_not_told_apart() -> None:
+    rng = np.random.default_rng(9)
+    usual = rng.integers(0, 24, 1_000)
+    baseline = day_and_night(1_000, rng, usual)
+    # A day of 24 hours, 50 predictions each.
+    hours = np.tile(np.repeat(np.arange(24), 50), 3)
+    stream = day_and_night(hours.size, rng, hours)
+    blind = SequentialAlarm(None, arl=5_000, rng=rng, baseline=baseline)
+    aware = SequentialAlarm(None, arl=5_000, rng=rng, baseline=baseline, hours=usual)
+    assert blind.update(stream)
+    assert not aware.update(stream, hours)
+    assert aware.update(np.full(200, 12.0), np.zeros(200, int))
+
+
+def test_hours_that_do_not_fit_are_refused(reference: Reference) -> None:
+    with pytest.raises(BadInput, match="one for each score"):
+        SequentialAlarm(reference).update([1.0, 2.0], [3])
+
+
+def test_p_values_of_an_exchangeable_stream_are_uniform(reference: Reference) -> None:
+    """What the promise rests on, for a baseline of thirty."""
+    rng = np.random.default_rng(10)
+    found = []
+    for seed in range(60):
+        alarm = SequentialAlarm(with_held_out(reference, 30, rng), rng=np.random.default_rng(seed))
+        places = alarm._places(scores(100, rng))
+        found.append(alarm._p_values(places, np.zeros(100, int)))
+    assert stats.kstest(np.concatenate(found), "uniform").pvalue > 0.001

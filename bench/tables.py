@@ -1,0 +1,35 @@
+"""Prints a table and writes it to `bench/results/`, with the machine it was measured on."""
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def publish(name: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> None:
+    """Print a table and keep it as Markdown."""
+    cells = [[_text(value) for value in row] for row in rows]
+    widths = [max(len(str(line[place])) for line in [columns, *cells]) for place in range(len(columns))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [
+            value.ljust(width) if place == 0 else value.rjust(width)
+            for place, (value, width) in enumerate(zip(values, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = f"|{'|'.join('-' * (width + 2) if place == 0 else '-' * (width + 1) + ':' for place, width in enumerate(widths))}|"
+    table = "\n".join([line(list(columns)), rule, *(line(row) for row in cells)])
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    text = f"# {title}\n\n{table}\n\n{note}\n\nMeasured on {machine} by `python -m bench.detection {name}`.\n"
+    print(text, flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:,.2f}"
+    return str(value)

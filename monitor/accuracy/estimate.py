@@ -1,0 +1,180 @@
+"""Accuracy of a window without any labels, with an interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from monitor.conformal import conformal_p_values
+from monitor.reference import Reference
+from monitor.rows import Floats32, Places, Rows
+from monitor.scorers import Features
+from store.errors import BadInput
+
+Floats = npt.NDArray[np.float64]
+
+NEIGHBOURS = 10
+# Inputs stranger than this share of held-out ones are counted at chance, whatever the learner says of itself.
+STRANGE = 0.01
+LEVEL = 0.95
+
+
+class NoEstimate(BadInput):
+    """Accuracy can't be estimated for this learner; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class AccuracyEstimate:
+    """Estimated accuracy of n rows, with an interval at 95 %.
+
+    `held_out` is the accuracy on the reference's rows and `parts` are the two estimates whose mean `value` is.
+    """
+
+    value: float
+    low: float
+    high: float
+    held_out: float
+    parts: dict[str, float]
+    n: int
+
+    @property
+    def loss(self) -> float:
+        """How much accuracy is estimated to be lost; negative where it is gained."""
+        return self.held_out - self.value
+
+    @property
+    def sentence(self) -> str:
+        """In plain words."""
+        interval = f"{self.value:.1%} estimated ({self.low:.1%} to {self.high:.1%}), {self.held_out:.1%} before"
+        if self.low <= self.held_out <= self.high:
+            return f"Accuracy is about what it was: {interval}."
+        return f"Accuracy has {'fallen' if self.loss > 0 else 'risen'}: {interval}."
+
+
+def estimate_accuracy(reference: Reference, logits: npt.ArrayLike, embeddings: npt.ArrayLike) -> AccuracyEstimate:
+    """Estimate the accuracy of a window without labels.
+
+    The mean of two estimates that err differently: the average calibrated confidence (temperature by maximum
+    likelihood, Guo et al. 2017) with inputs stranger than 99 % of held-out ones counted at chance; and the share of
+    rows above a threshold of confidence and agreement with the ten nearest training labels, set where held-out rows
+    have their own accuracy (average thresholded confidence, Garg et al. 2022). The interval covers the sampling of both
+    sides, the disagreement of the two, and all that strange inputs might be.
+
+    Args:
+        reference: fitted with logits and with labels of the held-out rows.
+        logits: shape `(n, c)`.
+        embeddings: shape `(n, d)`.
+
+    Raises:
+        NoEstimate: the learner predicts no classes, or the reference knows no labels of held-out rows.
+        BadInput: no rows, or shapes that are not the reference's.
+    """
+    rows = reference.rows(embeddings, logits)
+    if len(rows) == 0:
+        raise BadInput("The window holds no rows: give at least one.", field="embeddings")
+    return estimate_rows(reference, rows)
+
+
+def estimate_rows(reference: Reference, rows: Rows) -> AccuracyEstimate:
+    """`estimate_accuracy` for rows that are scored already."""
+    held_out = reference.held_out
+    if held_out.logits is None or rows.logits is None:
+        raise NoEstimate("This learner predicts no classes, so its accuracy can't be estimated from probabilities.")
+    if held_out.labels is None:
+        raise NoEstimate(
+            "Accuracy can't be estimated: the reference knows no labels of its held-out rows. "
+            "Make it with labelled held-out data."
+        )
+    learned = _Learned.of(reference, held_out, held_out.labels)
+    n, m = len(rows), len(held_out)
+    chance = 1 / held_out.logits.shape[1]
+    believed, strange = learned.believed(reference, rows)
+    by_confidence = float(np.clip(believed.mean() + learned.offset, 0, 1))
+    by_agreement = float((learned.sureness(reference, rows) >= learned.threshold).mean())
+    value = (by_confidence + by_agreement) / 2
+    spread = np.sqrt(max(value * (1 - value), 1 / (4 * n)) / n + learned.accuracy * (1 - learned.accuracy) / m)
+    half = float(stats.norm.ppf((1 + LEVEL) / 2) * spread) + abs(by_confidence - by_agreement) / 2
+    share = float(strange.mean())
+    return AccuracyEstimate(
+        value=value,
+        low=max(0.0, value - half - share * chance),
+        high=min(1.0, value + half + share * (1 - chance) / 2),
+        held_out=learned.accuracy,
+        parts={"confidence": by_confidence, "agreement": by_agreement},
+        n=n,
+    )
+
+
+def correctness(reference: Reference, rows: Rows) -> Floats:
+    """The probability that each row is predicted rightly, `(n,)`: calibrated confidence, strange inputs at chance.
+
+    Raises:
+        NoEstimate: as `estimate_accuracy`.
+    """
+    if reference.held_out.labels is None or reference.held_out.logits is None:
+        raise NoEstimate("The probability of being right needs logits and labels of held-out rows.")
+    learned = _Learned.of(reference, reference.held_out, reference.held_out.labels)
+    return learned.believed(reference, rows)[0]
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What the held-out rows teach."""
+
+    temperature: float
+    accuracy: float
+    offset: float
+    threshold: float
+
+    @classmethod
+    def of(cls, reference: Reference, held_out: Rows, labels: Places) -> "_Learned":
+        assert held_out.logits is not None
+        assert held_out.class_indices is not None
+        accuracy = float((held_out.class_indices == labels).mean())
+        temperature = fitted_temperature(held_out.logits, labels)
+        first = cls(temperature, accuracy, 0.0, 0.0)
+        offset = accuracy - float(first.believed(reference, held_out)[0].mean())
+        sure = np.sort(first.sureness(reference, held_out))
+        wrong = round((1 - accuracy) * sure.size)
+        return cls(temperature, accuracy, offset, float(sure[min(wrong, sure.size - 1)]))
+
+    def believed(self, reference: Reference, rows: Rows) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """The probability of being right of each row, and which rows are strange."""
+        confidences = _confidences(rows, self.temperature)
+        ordered = np.sort(reference.held_out.scores)
+        strange = conformal_p_values(ordered, rows.scores) <= max(STRANGE, 1 / (ordered.size + 1))
+        chance = 1 / confidences.shape[1]
+        return np.where(strange, chance, confidences.max(axis=1)), strange
+
+    def sureness(self, reference: Reference, rows: Rows) -> Floats:
+        """Confidence and the share of nearest training rows that agree, added."""
+        confident: Floats = _confidences(rows, self.temperature).max(axis=1) + _agreement(reference, rows)
+        return np.where(rows.finite, confident, -1.0)
+
+
+def fitted_temperature(logits: Floats32, labels: Places) -> float:
+    """The temperature that makes the held-out labels likeliest (Guo et al. 2017)."""
+    rows = np.arange(labels.size)
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def _confidences(rows: Rows, temperature: float) -> Floats:
+    assert rows.logits is not None
+    usable = np.where(rows.finite[:, None], rows.logits, np.float32(0)).astype(np.float64)
+    probabilities: Floats = softmax(usable / temperature, axis=1)
+    return probabilities
+
+
+def _agreement(reference: Reference, rows: Rows) -> Floats:
+    assert rows.class_indices is not None
+    embeddings = np.where(rows.finite[:, None], rows.embeddings, np.float32(0))
+    places, _ = reference.neighbours.nearest(Features(embeddings, None), NEIGHBOURS)
+    share: Floats = (reference.neighbours.classes[places] == rows.class_indices[:, None]).mean(axis=1)
+    return share

@@ -1,0 +1,66 @@
+"""Accuracy from labels that came late, with an interval that holds however often one looks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from store.errors import BadInput
+
+Floats = npt.NDArray[np.float64]
+
+GRID = 1_001
+# How much of its capital a bet may lose at once; a half is the paper's advice.
+BOLDEST = 0.5
+
+
+@dataclass(frozen=True)
+class RealizedAccuracy:
+    """The share of n labelled predictions that were right, with an anytime-valid interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def realized_accuracy(correct: npt.ArrayLike, *, level: float = 0.95) -> RealizedAccuracy:
+    """The accuracy behind a growing stream of labels.
+
+    The hedged capital process of Waudby-Smith & Ramdas (2024): for each possible accuracy m, bets that it is higher and
+    that it is lower; an m at which a bettor would have grown rich is ruled out, for good. With probability `level` the
+    interval holds the true accuracy at every length of the stream at once, so that one may look every day.
+
+    Args:
+        correct: whether each prediction was right, shape `(n,)`, in the order in which labels came.
+        level: probability that all intervals hold.
+
+    Raises:
+        BadInput: no labels, or values other than 0 and 1.
+    """
+    x = np.asarray(correct, np.float64)
+    if x.ndim != 1 or x.size == 0 or not np.isin(x, (0.0, 1.0)).all():
+        raise BadInput("Give at least one label as right or wrong, shape (n,).", field="correct")
+    n = x.size
+    alpha = 1 - level
+    steps = np.arange(1, n + 1)
+    mean = (0.5 + np.cumsum(x)) / (steps + 1)
+    variance = (0.25 + np.cumsum((x - mean) ** 2)) / (steps + 1)
+    before = np.r_[0.25, variance[:-1]]
+    bets = np.sqrt(2 * np.log(2 / alpha) / (before * steps * np.log(steps + 1)))
+    m = np.linspace(0, 1, GRID)
+    with np.errstate(divide="ignore"):
+        most_up, most_down = BOLDEST / m, BOLDEST / (1 - m)
+    up, down = np.zeros(GRID), np.zeros(GRID)
+    richest = np.full(GRID, -np.inf)
+    for value, bet in zip(x, bets, strict=True):
+        up += np.log1p(np.minimum(bet, most_up) * (value - m))
+        down += np.log1p(-np.minimum(bet, most_down) * (value - m))
+        richest = np.maximum(richest, np.maximum(up, down))
+    possible = m[richest + np.log(0.5) < np.log(1 / alpha)]
+    share = float(x.mean())
+    if possible.size == 0:
+        return RealizedAccuracy(share, share, share, n)
+    # The grid is as fine as a tenth of a percent: its neighbours are not ruled out.
+    width = m[1]
+    return RealizedAccuracy(share, max(0.0, possible[0] - width), min(1.0, possible[-1] + width), n)

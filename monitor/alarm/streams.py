@@ -1,0 +1,71 @@
+"""The streams of one model that are watched for change, one alarm each, under one promise."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.alarm.sequential import EDGES, SequentialAlarm
+from monitor.reference import Reference
+from monitor.rows import Rows
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A number of each prediction, in order of arrival. `values` gives None where the learner has no such number."""
+
+    name: str
+    title: str
+    values: Callable[[Floats, Floats | None, npt.NDArray[np.int64] | None], Floats | None]
+    edges: Callable[[int], Floats]
+
+    def of_rows(self, rows: Rows) -> Floats | None:
+        """The stream's numbers of rows, `(n,)`."""
+        return self.values(rows.scores, rows.confidences, rows.class_indices)
+
+
+def _doubt(scores: Floats, confidences: Floats | None, classes: npt.NDArray[np.int64] | None) -> Floats | None:
+    # −log of the doubt, turned round: differences between 99 % and 99.9 % count as those between 50 % and 95 %.
+    return None if confidences is None else np.log(np.clip(1 - confidences, 1e-9, 1.0))
+
+
+# In the order in which they are named to people.
+STREAMS: tuple[Stream, ...] = (
+    Stream("ood_score", "out-of-domain scores", lambda scores, _c, _k: scores, lambda _: EDGES),
+    Stream("confidence", "confidence", _doubt, lambda _: np.linspace(-21.0, 0.0, 257)),
+    Stream(
+        "class_mix",
+        "mix of predicted classes",
+        lambda _s, _c, classes: None if classes is None else classes.astype(np.float64),
+        lambda classes: np.arange(0.5, classes - 1),
+    ),
+)
+
+
+def alarms(reference: Reference, promise: float, seed: int) -> dict[str, SequentialAlarm]:
+    """An alarm for each stream this learner has.
+
+    With K streams each rings at 2 K N: by Doob's inequality the probability that any rings before t is at most t / 2N,
+    whatever their dependence, so that the mean run length to a false alarm is at least N.
+
+    Args:
+        reference: whose rows the streams are ranked among.
+        promise: N, the number of predictions to a false alarm of them all.
+        seed: breaks ties.
+    """
+    found = {stream: stream.of_rows(reference.held_out) for stream in STREAMS}
+    usable = {stream: values for stream, values in found.items() if values is not None}
+    threshold = promise if len(usable) == 1 else 2 * len(usable) * promise
+    return {
+        stream.name: SequentialAlarm(
+            None,
+            arl=threshold,
+            rng=np.random.default_rng([seed, place]),
+            baseline=values[np.isfinite(values)],
+            edges=stream.edges(max(len(reference.class_names), 2)),
+        )
+        for place, (stream, values) in enumerate(usable.items())
+    }
