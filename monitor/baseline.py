@@ -153,6 +153,8 @@ def encode_rows(rows: Rows) -> bytes:
     }
     if rows.logits is not None:
         arrays["logits"] = rows.logits
+    # A file keeps arrays in an order of its own, and the fused score is a sum over the scorers in theirs.
+    arrays["order"] = np.frombuffer("\n".join(rows.parts).encode(), np.uint8)
     content: bytes = save_tensors({name: np.ascontiguousarray(value) for name, value in arrays.items()})
     return content
 
@@ -161,5 +163,5 @@ def decode_rows(content: bytes) -> Rows:
     """The rows that `encode_rows` wrote."""
     arrays = load_tensors(content)
     embeddings = arrays["embeddings"].astype(np.float32) * np.float32(arrays["scale"][0])
-    parts = {name.removeprefix(PARTS): value for name, value in arrays.items() if name.startswith(PARTS)}
+    parts = {name: arrays[f"{PARTS}{name}"] for name in arrays["order"].tobytes().decode().split("\n")}
     return Rows(embeddings, arrays.get("logits"), None, parts)

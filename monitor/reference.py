@@ -95,7 +95,8 @@ class Reference:
 
     `held_out` are the rows that windows are compared with: held-out ones of training, or, in `against`, those of an
     accepted window of production; `compared_with` says which in words. `certificate` is what was measured of it when it
-    was made (`monitor.alarm.certificate`).
+    was made (`monitor.alarm.certificate`), `mapped_by` the rows of training that fix how windows are summed up, where
+    they are not those compared with.
     """
 
     scorers: Mapping[str, Scorer]
@@ -112,6 +113,7 @@ class Reference:
     columns: list[dict[str, Any]] = field(default_factory=list)
     compared_with: str = "held-out training data"
     certificate: dict[str, Any] | None = None
+    mapped_by: Rows | None = None
 
     @property
     def dimension(self) -> int:
@@ -186,7 +188,7 @@ class Reference:
 
     def against(self, rows: Rows, name: str) -> "Reference":
         """The same profile, with windows compared with these rows."""
-        return replace(self, held_out=rows, compared_with=name)
+        return replace(self, held_out=rows, compared_with=name, mapped_by=self.mapped_by or self.held_out)
 
     @cached_property
     def row_features(self) -> "RowFeatures":

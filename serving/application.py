@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from monitor.settings import MonitorSettings
 from reports.render import STATIC
 from serving import problems
 from serving.gateway import Gateway
@@ -17,12 +18,12 @@ DESCRIPTION = """Predictions of an exported fastai learner, each recorded and sc
 Errors are RFC 9457 problem details: they say what happened, what it means and what to do."""
 
 
-def create_application(gateway: Gateway, destinations: list[str]) -> FastAPI:
+def create_application(gateway: Gateway, monitor: MonitorSettings) -> FastAPI:
     """The gateway as an ASGI application.
 
     Args:
         gateway: what it serves; started and stopped with the application.
-        destinations: where alerts go, for the alerts page.
+        monitor: how production is watched, for the pages that say so.
     """
 
     @asynccontextmanager
@@ -40,7 +41,7 @@ def create_application(gateway: Gateway, destinations: list[str]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.tidegate = State(gateway, destinations)
+    app.state.tidegate = State(gateway, monitor)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

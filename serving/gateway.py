@@ -12,6 +12,7 @@ from monitor.reference_file import encode
 from serving.adapters import Item
 from serving.batcher import Batcher
 from serving.engine import Engine
+from serving.minutes import Minutes
 from serving.outputs import Prediction
 from serving.pairing import check_pair
 from serving.recorder import Arrived, Recorder
@@ -32,12 +33,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Answered:
-    """One recorded prediction: what the record holds of it, and what only the caller is told."""
+    """One recorded prediction: what the record holds of it, and what only the caller is told.
+
+    `nearest` are the training rows most like it, nearest first, as places in the data the reference was made from.
+    """
 
     record: PredictionRecord
     prediction: Prediction
     probabilities: list[float] | None
     notes: tuple[str, ...]
+    nearest: tuple[int, ...] = ()
 
     @property
     def ood(self) -> dict[str, Any] | None:
@@ -48,6 +53,7 @@ class Answered:
             "score": self.record.ood_score,
             "p_value": self.record.ood_p_value,
             "flagged": self.record.flagged,
+            "nearest": self.nearest,
         }
 
 
@@ -75,6 +81,7 @@ class Gateway:
             reference=None if reference is None else encode(reference),
         )
         self._recorder = Recorder(store, self.model.sha256, keep_inputs=settings.record_inputs)
+        self._minutes = None if reference is None else Minutes(store, self.model.sha256, reference)
         self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         self._batcher: Batcher[Job, Answered] = Batcher(
             self._run,
@@ -87,6 +94,8 @@ class Gateway:
     def start(self) -> None:
         """Begin to answer; call inside the running event loop."""
         self._batcher.start()
+        if self._minutes is not None:
+            self._minutes.start()
         self.ready = True
 
     async def stop(self) -> None:
@@ -94,6 +103,8 @@ class Gateway:
         self.ready = False
         await self._batcher.stop()
         self._decoders.shutdown()
+        if self._minutes is not None:
+            self._minutes.stop()
 
     async def predict(self, inputs: Sequence[RawInput], tags: dict[str, Any] | None) -> list[Answered | BadInput]:
         """Answer inputs in order; one that can't be used gets its error, and the others are answered.
@@ -123,12 +134,15 @@ class Gateway:
         outputs = self.engine.run([job.item for job in jobs])
         scores = None if self.reference is None else self.reference.score(outputs.embedding, outputs.logits)
         records = self._recorder.record([job.arrival for job in jobs], outputs, scores)
+        if self._minutes is not None and scores is not None:
+            self._minutes.add(records[0].at, outputs.embedding, outputs.logits, scores)
         return [
             Answered(
                 record=record,
                 prediction=outputs.predictions[row],
                 probabilities=None if outputs.probabilities is None else outputs.probabilities[row].tolist(),
                 notes=job.item.notes,
+                nearest=() if scores is None else tuple(scores.nearest[row].tolist()),
             )
             for row, (job, record) in enumerate(zip(jobs, records, strict=True))
         ]

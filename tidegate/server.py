@@ -55,7 +55,7 @@ class Server:
         store = Store.open(settings.store)
         engine = load_engine(export, sha256, imports, Limits(settings.serving.maximum_megapixels))
         gateway = Gateway(engine, reference, store, settings.serving)
-        app = create_application(gateway, settings.monitor.destinations)
+        app = create_application(gateway, settings.monitor)
         self._greet(gateway, reference_path)
         config = uvicorn.Config(
             app,

@@ -1,17 +1,21 @@
 """Does this configuration keep its promise on these very rows, and how soon would it notice? (A/A test and power card)"""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
-from monitor.alarm.streams import alarms
+from monitor.alarm.streams import alarms_among, numbers
 from monitor.reference import Reference
 from monitor.rows import Places, Rows
 from monitor.shift.family import weigh
 from monitor.shift.gaps import permuted
 from monitor.shift.window_test import groups_of
+
+Floats = npt.NDArray[np.float64]
 
 STREAMS_REPLAYED = 500
 WINDOWS_REPLAYED = 100
@@ -91,10 +95,11 @@ def certify(reference: Reference, promise: float, rng: np.random.Generator) -> C
         reason = f"{m} usable rows are too few to promise anything: give {FEWEST_ROWS} or more."
         return Certificate(promise, 0, 0, 0, 0.0, 0, 0, WINDOW_ALPHA, {}, False, reason)
     length = int(np.clip(promise / 20, 50, 500))
+    watched, classes = numbers(rows), len(reference.class_names)
     rang = 0
     for _ in range(STREAMS_REPLAYED):
-        world = reference.against(rows.take(rng.integers(m, size=m)), "resampled rows")
-        rang += _rings_within(world, promise, rows.take(rng.integers(m, size=length)), rng) is not None
+        world, stream = (_at(watched, rng.integers(m, size=size)) for size in (m, length))
+        rang += _rings_within(world, classes, promise, stream, rng) is not None
     allowed = STREAMS_REPLAYED * length / promise
     detected, windows = _window_detections(reference, rng)
     reasons = []
@@ -111,7 +116,7 @@ def certify(reference: Reference, promise: float, rng: np.random.Generator) -> C
         windows=windows,
         false_detections=detected,
         window_alpha=WINDOW_ALPHA,
-        delays={f"{share:g}": _delay(reference, rows, promise, share, rng) for share in SHARES},
+        delays={f"{share:g}": _delay(reference, rows, watched, promise, share, rng) for share in SHARES},
         passed=not reasons,
         reason="" if not reasons else f"The promise does not hold on these rows: {' and '.join(reasons)}.",
     )
@@ -122,18 +127,19 @@ def first_change(
 ) -> int | None:
     """Whether rows in order of time change among themselves: the place in `later` where an alarm ranked among
     `earlier` rings; None if it stays quiet."""
-    return _rings_within(reference.against(earlier, "its earlier half"), promise, later, rng)
+    return _rings_within(numbers(earlier), len(reference.class_names), promise, numbers(later), rng)
 
 
-def _rings_within(world: Reference, promise: float, rows: Rows, rng: np.random.Generator) -> int | None:
-    from monitor.alarm.streams import STREAMS
+def _at(watched: Mapping[str, Floats], places: Places) -> dict[str, Floats]:
+    return {name: values[places] for name, values in watched.items()}
 
-    by_name = {stream.name: stream for stream in STREAMS}
+
+def _rings_within(
+    baseline: Mapping[str, Floats], classes: int, promise: float, stream: Mapping[str, Floats], rng: np.random.Generator
+) -> int | None:
     first: list[int] = []
-    for name, alarm in alarms(world, promise, int(rng.integers(2**31))).items():
-        values = by_name[name].of_rows(rows)
-        assert values is not None
-        if alarm.update(values) and alarm.since is not None:
+    for name, alarm in alarms_among(baseline, classes, promise, int(rng.integers(2**31))).items():
+        if alarm.update(stream[name]) and alarm.since is not None:
             first.append(alarm.since)
     return min(first) if first else None
 
@@ -153,7 +159,14 @@ def _window_detections(reference: Reference, rng: np.random.Generator) -> tuple[
     return detected, WINDOWS_REPLAYED
 
 
-def _delay(reference: Reference, rows: Rows, promise: float, share: float, rng: np.random.Generator) -> float | None:
+def _delay(
+    reference: Reference,
+    rows: Rows,
+    watched: Mapping[str, Floats],
+    promise: float,
+    share: float,
+    rng: np.random.Generator,
+) -> float | None:
     """The median number of predictions until this share of flagged inputs is noticed."""
     flagged = np.flatnonzero(rows.scores >= reference.threshold)
     if flagged.size == 0:
@@ -163,14 +176,14 @@ def _delay(reference: Reference, rows: Rows, promise: float, share: float, rng: 
         places: Places = rng.integers(len(rows), size=LONGEST_DELAY)
         unknown = rng.uniform(size=LONGEST_DELAY) < share
         places[unknown] = rng.choice(flagged, size=int(unknown.sum()))
-        rang = _rings_within(reference, promise, rows.take(places), rng)
+        rang = _rings_within(watched, len(reference.class_names), promise, _at(watched, places), rng)
         delays.append(np.inf if rang is None else rang + 1)
     middle = float(np.median(delays))
     return middle if np.isfinite(middle) else None
 
 
 def _duration(days: float) -> str:
-    hours = days * 24
-    if hours < 1:
-        return f"about {max(hours * 60, 1):.0f} minutes"
-    return f"about {hours:.0f} hours" if hours < 48 else f"about {days:.0f} days"
+    for count, unit in ((days, "days"), (days * 24, "hours")):
+        if count >= 2:
+            return f"{count:.0f} {unit}"
+    return f"{max(days * 24 * 60, 1):.0f} minutes"

@@ -1,6 +1,6 @@
 """The streams of one model that are watched for change, one alarm each, under one promise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,16 +56,26 @@ def alarms(reference: Reference, promise: float, seed: int) -> dict[str, Sequent
         promise: N, the number of predictions to a false alarm of them all.
         seed: breaks ties.
     """
-    found = {stream: stream.of_rows(reference.held_out) for stream in STREAMS}
-    usable = {stream: values for stream, values in found.items() if values is not None}
-    threshold = promise if len(usable) == 1 else 2 * len(usable) * promise
+    return alarms_among(numbers(reference.held_out), len(reference.class_names), promise, seed)
+
+
+def numbers(rows: Rows) -> dict[str, Floats]:
+    """The numbers of each stream these rows have, `(n,)`, by its name."""
+    found = {stream.name: stream.of_rows(rows) for stream in STREAMS}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def alarms_among(baseline: Mapping[str, Floats], classes: int, promise: float, seed: int) -> dict[str, SequentialAlarm]:
+    """`alarms` among numbers that are known already."""
+    threshold = promise if len(baseline) == 1 else 2 * len(baseline) * promise
+    by_name = {stream.name: stream for stream in STREAMS}
     return {
-        stream.name: SequentialAlarm(
+        name: SequentialAlarm(
             None,
             arl=threshold,
             rng=np.random.default_rng([seed, place]),
             baseline=values[np.isfinite(values)],
-            edges=stream.edges(max(len(reference.class_names), 2)),
+            edges=by_name[name].edges(max(classes, 2)),
         )
-        for place, (stream, values) in enumerate(usable.items())
+        for place, (name, values) in enumerate(baseline.items())
     }

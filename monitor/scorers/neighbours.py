@@ -7,12 +7,15 @@ from typing import ClassVar
 import numpy as np
 
 from monitor.scorers.base import AnyFloats, Arrays, Features, Floats, Floats32, Places, Scorer, Training, unit_rows
+from monitor.scorers.coreset import spread_out, stratified
 from monitor.scorers.space import DIRECTIONS, Space, within_class
 
 # Of 50,000 rows every 12th: the first neighbour among these is about as near as the 12th among all, so k = 1 here is
 # what k = 10 is there, at a tenth of the cost. Wide embeddings get fewer rows, as numbers are what costs time.
-CORESET_ROWS = 4_096
+CORESET_ROWS = 6_144
 CORESET_NUMBERS = 589_824
+# The coreset is chosen from so many.
+POOL_ROWS = 20_000
 _BLOCK = 16
 _ROWS_AT_ONCE = 1_024
 
@@ -42,12 +45,16 @@ class Neighbours(Scorer):
     @classmethod
     def fit(cls, training: Training, rng: np.random.Generator) -> "Neighbours":
         n, d = training.features.embeddings.shape
+        pool = stratified(training.classes, n, POOL_ROWS, rng)
+        points = cls._points(Features(training.features.embeddings[pool], None))
+        space = cls._space(training, points)
+        coordinates, off = space.coordinates(points)
+        classes = None if training.classes is None else training.classes[pool]
         most = min(CORESET_ROWS, CORESET_NUMBERS // min(d, DIRECTIONS))
-        chosen = np.arange(n) if n <= most else _stratified(training.classes, n, most, rng)
-        rows = cls._points(Features(training.features.embeddings[chosen], None))
-        coreset, off = (space := cls._space(training, rows)).coordinates(rows)
-        classes = np.full(chosen.size, -1) if training.classes is None else training.classes[chosen]
-        return cls(space, coreset, off, training.rows[chosen].astype(np.int64), classes.astype(np.int64))
+        chosen = spread_out(coordinates, off, stratified(classes, pool.size, most // 2, rng), most)
+        known = np.full(chosen.size, -1) if classes is None else classes[chosen]
+        rows = training.rows[pool[chosen]]
+        return cls(space, coordinates[chosen], off[chosen], rows.astype(np.int64), known.astype(np.int64))
 
     @classmethod
     def _points(cls, features: Features) -> AnyFloats:
@@ -158,18 +165,3 @@ def _largest(values: Floats32, k: int) -> Places:
     if k >= values.shape[1]:
         return np.broadcast_to(np.arange(values.shape[1]), values.shape)
     return np.argpartition(-values, k - 1, axis=1)[:, :k]
-
-
-def _stratified(classes: Places | None, n: int, most: int, rng: np.random.Generator) -> Places:
-    """Rows of the coreset: of every class half of an equal share if it has that many, the rest drawn from all."""
-    if classes is None:
-        return np.sort(rng.choice(n, most, replace=False))
-    order = rng.permutation(n)
-    by_class = order[np.argsort(classes[order], kind="stable")]
-    ordered = classes[by_class]
-    # The rank of each row within its class, in random order.
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    rank = np.arange(n) - np.repeat(starts, np.diff(np.r_[starts, n]))
-    sure = rank < most // (2 * starts.size)
-    others = rng.choice(by_class[~sure], most - int(sure.sum()), replace=False)
-    return np.sort(np.r_[by_class[sure], others])

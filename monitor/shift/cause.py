@@ -23,6 +23,8 @@ DRAWS = 199
 # How far the mean of a class has to move, in its own standard deviations, to be more than what is left of few
 # unknown inputs that were not flagged.
 SMALL_MOVE = 0.25
+# When so many inputs are unlike anything in training, that is what a person has to know first.
+MOSTLY_NEW = 0.30
 SMALL_MIX_CHANGE = 0.05
 ROWS_PER_SIDE = 4_000
 
@@ -40,7 +42,7 @@ class Cause(StrEnum):
 
 SENTENCES = {
     Cause.NOTHING: "Nothing has changed.",
-    Cause.NEW_INPUTS: "Inputs of a new kind arrive among the usual ones, which look as before.",
+    Cause.NEW_INPUTS: "Inputs of a new kind arrive, unlike training.",
     Cause.LABEL_SHIFT: "The classes come in another mix; within each class inputs look as before.",
     Cause.COVARIATE_SHIFT: "Inputs look different within their classes: another source, device or preprocessing.",
     Cause.CONFIDENCE_ONLY: "Embeddings look as before and only the probabilities moved: look at the head and its scaling.",
@@ -72,6 +74,7 @@ def cause_of(signs: Signs, alpha: float) -> Cause:
 
     | flagged excess | move within classes | mix of the rest | cause              |
     |----------------|---------------------|-----------------|--------------------|
+    | a third        | any                 | any             | new kind of input  |
     | yes            | small               | as before       | new kind of input  |
     | yes            | small               | moved           | mixed              |
     | any            | large               | any             | covariate shift    |
@@ -81,11 +84,12 @@ def cause_of(signs: Signs, alpha: float) -> Cause:
     A large move within classes makes strange inputs and moves predictions by itself, and explains both.
     """
     new = signs.excess_p <= alpha and signs.excess > 0
+    if new and signs.excess >= MOSTLY_NEW:
+        return Cause.NEW_INPUTS
     moved = signs.move_p <= alpha and signs.move >= SMALL_MOVE
     mix = signs.mix_p <= alpha and signs.mix_change >= SMALL_MIX_CHANGE
     if moved:
-        # Unless most of the strange inputs can't come from a move as small as this.
-        return Cause.MIXED if new and signs.excess > 0.05 and signs.move < 2 * SMALL_MOVE else Cause.COVARIATE_SHIFT
+        return Cause.COVARIATE_SHIFT
     if new:
         return Cause.MIXED if mix and signs.mix_change > 2 * signs.excess else Cause.NEW_INPUTS
     if mix:

@@ -3,6 +3,7 @@
 The map is fixed by the rows of the reference and a seed: the same for every window, gateway and minute.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -28,6 +29,7 @@ SCORE_QUANTILES = np.r_[np.linspace(0.03, 0.9, 30), 0.93, 0.95, 0.97, 0.98, 0.99
 LARGEST_PART = 15.0
 _MEDIAN_ROWS = 500
 _SEED = 20_261_123
+DRAWS_OF_SUMS = 999
 
 
 class Kind(Enum):
@@ -54,7 +56,7 @@ class RowFeatures:
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         rng = np.random.default_rng(_SEED)
-        held_out = reference.held_out
+        held_out = reference.mapped_by or reference.held_out
         z = unit_rows(held_out.embeddings)
         few = z if len(z) <= _MEDIAN_ROWS else z[rng.choice(len(z), _MEDIAN_ROWS, replace=False)]
         median = float(np.median(pdist(few))) if len(few) > 1 else 1.0
@@ -95,6 +97,23 @@ class RowFeatures:
             start += width
         return tuple(found)
 
+    @cached_property
+    def sha256(self) -> str:
+        """What the map is known by: sums of two maps can't be added."""
+        digest = hashlib.sha256(self._frequencies.tobytes() + self._phases.tobytes() + self._score_edges.tobytes())
+        for part in (self._white.basis, self._white.scales, self._white.centre):
+            digest.update(part.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def normal_draws(self) -> Floats32:
+        """Normal draws with the covariance of the held-out rows' features, `(999, f)`: what chance alone would do."""
+        m = len(self.held_out)
+        rng = np.random.default_rng(_SEED + 1)
+        # A random combination of the rows has their covariance, and costs no square root of a matrix.
+        draws: Floats32 = rng.standard_normal((DRAWS_OF_SUMS, m), dtype=np.float32) @ self.held_out
+        return draws / np.float32(np.sqrt(m))
+
     @property
     def width(self) -> int:
         """How many features a row has."""
@@ -109,7 +128,8 @@ class RowFeatures:
     @cached_property
     def centre(self) -> Floats32:
         """Their mean `(f,)`."""
-        return self._raw(self.reference.held_out).mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean: Floats32 = self._raw(self.reference.held_out).mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mean
 
     def rows(self, rows: Rows) -> Floats32:
         """The features of any rows, `(n, f)`, about the mean of the held-out ones."""
@@ -151,7 +171,8 @@ class RowFeatures:
             ]
         scores = _above(rows.scores, self._score_edges)
         body = SCORE_QUANTILES.size - 6
-        capped = [np.minimum(part, LARGEST_PART) for part in (*rows.parts.values(), rows.scores)]
+        scorers = self.reference.scorers
+        capped = [np.minimum(part, LARGEST_PART) for part in (*(rows.parts[name] for name in scorers), rows.scores)]
         parts += [
             ("ks score", Kind.LARGEST, scores[:, :body]),
             ("score tail", Kind.UPWARD, scores[:, body:]),

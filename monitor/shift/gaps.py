@@ -1,7 +1,6 @@
 """Draws of the gap between two means, from a world in which nothing has changed."""
 
 import numpy as np
-import numpy.typing as npt
 
 from monitor.rows import Floats32, Places
 
@@ -54,26 +53,6 @@ def permuted(
         shuffled = [rng.permuted(np.tile(part, (number, 1)), axis=1) for part in weights]
         gaps.append(np.concatenate(shuffled, axis=1) @ features)
     return np.concatenate(gaps)
-
-
-def normal(centred: Floats32, seen: npt.NDArray[np.float64], n: int, draws: int, rng: np.random.Generator) -> Floats32:
-    """A gap known from sums alone, then normal draws with the covariance of the reference's rows.
-
-    Args:
-        centred: features of the reference's rows about their mean, `(m, f)`.
-        seen: mean features of the window about the same mean, `(f,)`.
-        n: how many rows the window has.
-        draws: how many.
-        rng: all randomness.
-
-    Returns:
-        Shape `(1 + draws, f)`.
-    """
-    m = len(centred)
-    # A random combination of the rows has their covariance, and costs no square root of a matrix.
-    multipliers = rng.standard_normal((draws, m), dtype=np.float32)
-    scale = np.float32(np.sqrt((1 / m + 1 / n) / m))
-    return np.concatenate([seen[None].astype(np.float32), (multipliers @ centred) * scale])
 
 
 def _weights(m: int, n: int, share: float) -> Floats32:

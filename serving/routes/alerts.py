@@ -30,4 +30,4 @@ def alerts(
 
 @router.get("/alerts", include_in_schema=False)
 def page(state: Shared) -> Response:
-    return HTMLResponse(pages.alerts(state.gateway.store, state.destinations))
+    return HTMLResponse(pages.alerts(state.gateway.store, state.monitor.destinations))

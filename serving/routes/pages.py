@@ -12,7 +12,8 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 def index(request: Request, state: Shared) -> Response:
     gateway = state.gateway
-    return HTMLResponse(pages.index(gateway.store, gateway.model, gateway.reference, curl_line(gateway, request)))
+    curl = curl_line(gateway, request)
+    return HTMLResponse(pages.index(gateway.store, gateway.model, gateway.reference, state.monitor, curl))
 
 
 @router.get("/docs")

@@ -7,6 +7,7 @@ import orjson
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
+from monitor.settings import MonitorSettings
 from serving.gateway import Gateway
 
 
@@ -15,7 +16,7 @@ class State:
     """Set once, when the application is made."""
 
     gateway: Gateway
-    destinations: list[str]
+    monitor: MonitorSettings
 
 
 def _state(request: Request) -> State:

@@ -81,11 +81,13 @@ def test_scores_that_are_all_too_usual_are_noticed_too(reference: Reference) -> 
     assert run_length(reference, 2_000, 10_000, 0, cap=3_000, stream=duplicates) < 200
 
 
-@pytest.mark.parametrize("p", [1e-6, 0.2, 0.5, 0.9])
-def test_every_bet_is_a_beta_density(p: float) -> None:
-    np.testing.assert_allclose(
-        sequential._log_densities(np.array([p]))[0], [stats.beta(a, b).logpdf(p) for a, b in BETS]
-    )
+def test_every_bet_is_a_density(reference: Reference) -> None:
+    """On a uniform p each must multiply its stake by one on average, or the promise is void."""
+    fine = np.concatenate([np.geomspace(1e-12, 1e-3, 200_000), np.linspace(1e-3, 1 - 1e-9, 400_000)[1:]])
+    densities = np.exp(sequential._log_densities(fine))
+    np.testing.assert_allclose(np.trapezoid(densities, fine, axis=0)[len(BETS) :], 1, atol=1e-3)
+    for place, (a, b) in enumerate(BETS):
+        np.testing.assert_allclose(densities[::5_000, place], stats.beta(a, b).pdf(fine[::5_000]))
 
 
 def test_it_rings_once_learns_nothing_while_it_rings_and_starts_again(reference: Reference) -> None:
@@ -180,7 +182,8 @@ def test_alarms_that_promise_or_rank_otherwise_are_not_merged(reference: Referen
 
 def day_and_night(n: int, rng: np.random.Generator, hours: np.ndarray) -> np.ndarray:
     """Nights are stranger than days, every night."""
-    return scores(n, rng) + 0.8 * (hours >= 12)
+    stranger: np.ndarray = scores(n, rng) + 0.8 * (hours >= 12)
+    return stranger
 
 
 def test_what_comes_every_night_rings_only_where_hours_are_not_told_apart() -> None:

@@ -84,7 +84,7 @@ def test_every_section_is_drawn(watched: Watched, sqlite_store: Store) -> None:
     for section in SECTIONS:
         assert section.title in html
     assert html.count("<svg") == 7
-    assert html.count('<article class="strange"') == 12
+    assert html.count('<article class="strange"') == 12 + 8 + 4
     assert "Production has shifted" in html
 
 

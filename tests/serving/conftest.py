@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from monitor.reference import Reference
+from monitor.settings import MonitorSettings
 from serving.application import create_application
 from serving.engine import Engine
 from serving.gateway import Gateway
@@ -37,7 +38,7 @@ def connect(sqlite_store: Store) -> Iterator[Connect]:
     def start(engine: Engine, reference: Path | None, **settings) -> TestClient:
         loaded = None if reference is None else Reference.load(reference)
         gateway = Gateway(engine, loaded, sqlite_store, ServingSettings(**settings))
-        client = TestClient(create_application(gateway, ["log"]), raise_server_exceptions=False)
+        client = TestClient(create_application(gateway, MonitorSettings()), raise_server_exceptions=False)
         client.__enter__()
         clients.append(client)
         return client

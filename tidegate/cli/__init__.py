@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from tidegate.cli import alerts, check, database, monitor, profile, report, serve, settings
+from tidegate.cli import alerts, baseline, check, database, monitor, profile, replay, report, serve, settings
 
 app = typer.Typer(
     name="tidegate",
@@ -13,8 +13,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for verb in (profile, serve, check, monitor, report, alerts, settings):
+for verb in (profile, serve, check, monitor, report, alerts, replay, settings):
     verb.register(app)
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(database.app, name="db")
 
 

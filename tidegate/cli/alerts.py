@@ -33,4 +33,6 @@ def alerts(
         state = typer.style(f"{alert.state.value:<8}", fg=colour)
         typer.echo(f"{state} {names[alert.model_sha256]}: {alert.check}, since {alert.since:%Y-%m-%d %H:%M} UTC")
         typer.echo(f"         {alert.sentence}")
+        if alert.state is AlertState.FIRING:
+            typer.echo(typer.style(f"         tidegate replay {alert.id}", dim=True))
     store.close()

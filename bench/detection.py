@@ -1,0 +1,25 @@
+"""Detection against peers: `python -m bench.detection [ood|shift|alarms|accuracy|cost|all]`.
+
+One table per question, printed and written to `bench/results/`. Sets and peers' environments are made the first time.
+"""
+
+import argparse
+
+from bench.questions import accuracy, alarms, cost, ood, shift
+
+QUESTIONS = {"ood": ood.run, "shift": shift.run, "alarms": alarms.run, "accuracy": accuracy.run, "cost": cost.run}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("question", nargs="?", default="all", choices=[*QUESTIONS, "all"])
+    options.add_argument("--repeats", type=int, default=100, help="windows per shift and size")
+    options.add_argument("--peer-repeats", type=int, default=None, help="the same for peers, which take longer")
+    chosen = options.parse_args()
+    for name, run in QUESTIONS.items():
+        if chosen.question in (name, "all"):
+            run(repeats=chosen.repeats, peer_repeats=chosen.peer_repeats or chosen.repeats)
+
+
+if __name__ == "__main__":
+    main()

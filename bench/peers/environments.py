@@ -1,0 +1,41 @@
+"""Environments of their own for peers whose pins clash with ours, made the first time under `bench/work`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.sets.base import WORK
+
+HERE = Path(__file__).parent
+PACKAGES = {
+    "alibi": ["alibi-detect>=0.12,<0.14", "torch==2.13.0"],
+    "nannyml": ["nannyml>=0.13,<0.15", "statsmodels<0.15"],
+    "torchdrift": ["torchdrift==0.1.0.post1", "torch==2.13.0"],
+}
+
+
+def ask(peer: str, arrays: dict[str, np.ndarray], question: dict[str, Any]) -> Any:
+    """Run `bench/peers/in_PEER.py` in its environment on these arrays, and return the JSON it prints last."""
+    python = _environment(peer)
+    WORK.mkdir(exist_ok=True)
+    given = WORK / f"given-{peer}.npz"
+    np.savez(given, **arrays)  # type: ignore[arg-type]
+    (WORK / f"given-{peer}.json").write_text(json.dumps(question))
+    command = [python, "-W", "ignore", HERE / f"in_{peer}.py", given, given.with_suffix(".json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{peer} failed: {done.stderr[-2_000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _environment(peer: str) -> Path:
+    folder = WORK / f"venv-{peer}"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES[peer]], check=True)
+    return python

@@ -1,0 +1,28 @@
+"""TorchDrift's kernel MMD detector at its defaults."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def main() -> None:
+    from torchdrift.detectors import KernelMMDDriftDetector
+
+    arrays, question = np.load(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+    detector = KernelMMDDriftDetector()
+    detector.fit(torch.from_numpy(arrays["reference"]))
+    found, seconds = [], 0.0
+    for window in question["windows"]:
+        rows = np.concatenate([arrays[f"{pool}|embeddings"][places] for pool, places in window])
+        began = time.perf_counter()
+        with torch.no_grad():
+            found.append(int(float(detector.compute_p_value(torch.from_numpy(rows))) <= question["alpha"]))
+        seconds += time.perf_counter() - began
+    print(json.dumps({"found": {"TorchDrift MMD": found}, "seconds": {"TorchDrift MMD": seconds}}))
+
+
+main()

@@ -1,0 +1,1 @@
+"""One file per question, each with a `run` that prints its tables."""
