@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e lint types imports format clean
+.PHONY: help setup demo test unit e2e bench lint types imports format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -29,6 +29,10 @@ unit: setup ## run the tests that need no processes, server or browser
 
 e2e: setup ## run the tests that drive real processes, PostgreSQL and Chromium
 	@$(BIN)/python -m pytest -m e2e
+
+bench: setup ## measure detection against peers (an hour or two; needs Debian's dataset-fashion-mnist)
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]' --constraint constraints.txt
+	@$(BIN)/python -W ignore -m bench.detection
 
 lint: setup ## ruff: rules and format
 	@$(BIN)/ruff check .

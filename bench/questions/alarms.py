@@ -12,6 +12,8 @@ from tidegate import SequentialAlarm
 
 WINDOWS = 1_000
 PEER_WINDOWS = 200
+# Seconds a window.
+EVIDENTLY_WINDOWS = 30
 ROWS = 100
 REFERENCE_ROWS = 1_000
 PROMISES = (10_000, 100_000)
@@ -49,11 +51,10 @@ def _false_alarms(one: DomainSet, calm: Rows, places: np.ndarray) -> None:
     held_out = one.held_out.take(slice(0, REFERENCE_ROWS))
     table = _columns(reference.score(held_out.embeddings, held_out.logits).score, held_out)
     stream = _columns(scores[places], calm.take(places))
-    fewer = stream[: PEER_WINDOWS * ROWS]
-    evidently = [drifted(table, window) for window in np.split(fewer, PEER_WINDOWS)]
-    by_columns = [
-        drifted(held_out.embeddings, calm.take(part).embeddings) for part in np.split(places[: 50 * ROWS], 50)
-    ]
+    fewer = stream[: EVIDENTLY_WINDOWS * ROWS]
+    evidently = [drifted(table, window) for window in np.split(fewer, EVIDENTLY_WINDOWS)]
+    parts = np.split(places[: EVIDENTLY_WINDOWS * ROWS], EVIDENTLY_WINDOWS)
+    by_columns = [drifted(held_out.embeddings, calm.take(part).embeddings) for part in parts]
     question = {"what": "drift", "columns": list(COLUMNS), "size": ROWS}
     nannyml = ask("nannyml", {"reference": table, "stream": stream}, question)["alarms"]
     arrays = {

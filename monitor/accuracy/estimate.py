@@ -20,6 +20,7 @@ NEIGHBOURS = 10
 # Inputs stranger than this share of held-out ones are counted at chance, whatever the learner says of itself.
 STRANGE = 0.01
 LEVEL = 0.95
+FAR_FROM_HELD_OUT = 1 / 3
 
 
 class NoEstimate(BadInput):
@@ -61,7 +62,8 @@ def estimate_accuracy(reference: Reference, logits: npt.ArrayLike, embeddings: n
     likelihood, Guo et al. 2017) with inputs stranger than 99 % of held-out ones counted at chance; and the share of
     rows above a threshold of confidence and agreement with the ten nearest training labels, set where held-out rows
     have their own accuracy (average thresholded confidence, Garg et al. 2022). The interval covers the sampling of both
-    sides, the disagreement of the two, and all that strange inputs might be.
+    sides, the disagreement of the two, a third of the estimated change (held-out rows teach less the further a window
+    is from them), and what strange inputs might be.
 
     Args:
         reference: fitted with logits and with labels of the held-out rows.
@@ -97,6 +99,8 @@ def estimate_rows(reference: Reference, rows: Rows) -> AccuracyEstimate:
     value = (by_confidence + by_agreement) / 2
     spread = np.sqrt(max(value * (1 - value), 1 / (4 * n)) / n + learned.accuracy * (1 - learned.accuracy) / m)
     half = float(stats.norm.ppf((1 + LEVEL) / 2) * spread) + abs(by_confidence - by_agreement) / 2
+    # What held-out rows teach is worth less the further a window has gone from them.
+    half += FAR_FROM_HELD_OUT * abs(learned.accuracy - value)
     share = float(strange.mean())
     return AccuracyEstimate(
         value=value,

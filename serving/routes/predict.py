@@ -26,6 +26,9 @@ class OodAnswer(BaseModel):
     score: float | None = Field(description="fused out-of-domain score; higher = further out; null if not finite")
     p_value: float = Field(description="share of held-out training inputs that are at least as strange")
     flagged: bool = Field(description="whether p_value is at most the reference's alpha")
+    nearest: list[int] = Field(
+        default_factory=list, description="the training rows most like it, as places in the data of the reference"
+    )
 
 
 class PredictionAnswer(BaseModel):

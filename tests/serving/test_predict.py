@@ -30,7 +30,7 @@ def test_one_picture_as_raw_bytes(digits_client: TestClient, digits: Trained, sq
     assert one["prediction"] == max(one["probabilities"], key=one["probabilities"].get)
     assert one["confidence"] == pytest.approx(max(one["probabilities"].values()))
     assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert set(one["ood"]) == {"score", "p_value", "flagged"}
+    assert set(one["ood"]) == {"score", "p_value", "flagged", "nearest"}
     (model,) = sqlite_store.models.all()
     assert body["model"] == model.sha256
 
@@ -52,7 +52,9 @@ def test_many_pictures_are_answered_in_order_and_recorded_as_answered(
         assert kept is not None
         assert kept.prediction == one["prediction"]
         assert kept.confidence == one["confidence"]
-        assert (kept.ood_score, kept.ood_p_value, kept.flagged) == tuple(one["ood"].values())
+        assert (kept.ood_score, kept.ood_p_value, kept.flagged) == tuple(
+            one["ood"][name] for name in ("score", "p_value", "flagged")
+        )
         assert kept.tags == {"site": "berlin"}
         assert kept.latency_seconds > 0
         assert kept.raw_input is not None

@@ -1,6 +1,7 @@
 """What every database must do alike: one suite, run on SQLite and on PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,10 +9,14 @@ import numpy as np
 import pytest
 
 from store import Store
+from store.alarms import AlarmRecord
 from store.alerts import AlertRecord, AlertState
+from store.baselines import BaselineRecord
 from store.clock import new_id
 from store.deliveries import DeliveryState
 from store.errors import NotFound, StoreUnavailable
+from store.groups import GroupRecord
+from store.minutes import MinuteRecord
 from store.predictions import PredictionRecord, RawInput
 from store.runs import CheckResult, RunRecord, Verdict
 
@@ -278,3 +283,99 @@ def test_a_report_reads_back_and_replaces_the_one_before(store: Store) -> None:
     assert store.reports.document(run.id) == {"verdict": "shifted", "words": "ä → ∞"}
     assert store.reports.columns_page(run.id) == "<html>columns</html>"
     assert [entry.run_id for entry in store.reports.recent()] == [run.id]
+
+
+def pin(store: Store, name: str, content: bytes = b"rows", sha256: str = MODEL) -> BaselineRecord:
+    with store.writing() as transaction:
+        return store.baselines.pin(
+            transaction,
+            model_sha256=sha256,
+            name=name,
+            since=START,
+            until=START + timedelta(hours=1),
+            count=3,
+            content=content,
+            certificate={"passed": True},
+        )
+
+
+def test_a_baseline_reads_back_the_latest_is_active_and_versions_follow(store: Store) -> None:
+    register(store)
+    first, second, other = pin(store, "calm"), pin(store, "calm", b"more"), pin(store, "autumn")
+    assert (first.label, second.label, other.label) == ("calm v1", "calm v2", "autumn v1")
+    assert store.baselines.active(MODEL) == other
+    assert store.baselines.content(second.id) == b"more"
+    with store.writing() as transaction:
+        store.baselines.activate(transaction, first.id, MODEL)
+    active = store.baselines.active(MODEL)
+    assert active is not None
+    assert (active.label, active.certificate) == ("calm v1", {"passed": True})
+    with store.writing() as transaction:
+        store.baselines.deactivate(transaction, MODEL)
+    assert store.baselines.active(MODEL) is None
+    with pytest.raises(NotFound):
+        store.baselines.content(new_id())
+
+
+def test_an_alarm_is_kept_as_it_last_was_until_it_is_forgotten(store: Store) -> None:
+    register(store)
+    for state in ("{}", '{"seen": 3}'):
+        with store.writing() as transaction:
+            store.alarms.save(transaction, AlarmRecord(MODEL, "ood_score", "b" * 64, state, START))
+    assert store.alarms.of_model(MODEL) == {
+        "ood_score": AlarmRecord(MODEL, "ood_score", "b" * 64, '{"seen": 3}', START)
+    }
+    with store.writing() as transaction:
+        store.alarms.forget(transaction, MODEL)
+    assert store.alarms.all() == []
+
+
+def test_minutes_of_two_writers_lie_beside_each_other_and_each_replaces_its_own(store: Store) -> None:
+    register(store)
+    one, two = new_id(), new_id()
+    for writer, count in ((one, 1), (two, 5), (one, 3)):
+        record = MinuteRecord(MODEL, START, writer, "c" * 64, count, 1, np.array([0.5, count]))
+        with store.writing() as transaction:
+            store.minutes.put(transaction, [record])
+    found = store.minutes.between(MODEL, START, START + timedelta(minutes=1), "c" * 64)
+    assert sorted(minute.count for minute in found) == [3, 5]
+    assert sum(minute.sums[1] for minute in found) == 8
+    assert store.minutes.between(MODEL, START, START, "c" * 64) == []
+    assert store.minutes.between(MODEL, START, START + timedelta(minutes=1), "d" * 64) == []
+
+
+def test_frozen_evidence_reads_back(store: Store) -> None:
+    register(store)
+    run = run_record(START)
+    with store.writing() as transaction:
+        store.runs.add(transaction, run)
+        store.evidence.freeze(transaction, run.id, {"ids": ["1"], "seed": "s"})
+    assert store.evidence.get(run.id) == {"ids": ["1"], "seed": "s"}
+    with pytest.raises(NotFound, match="raised no alert"):
+        store.evidence.get(new_id())
+
+
+def test_a_group_of_new_inputs_is_kept_as_it_last_was(store: Store) -> None:
+    register(store)
+    group = GroupRecord(new_id(), MODEL, 1, np.array([0.6, 0.8], np.float32), 0.1, START, START, 9)
+    for count in (9, 20):
+        with store.writing() as transaction:
+            store.groups.save(transaction, replace(group, count=count))
+    (found,) = store.groups.of_model(MODEL)
+    assert (found.number, found.count, found.first_seen) == (1, 20, START)
+    np.testing.assert_array_equal(found.centre, group.centre)
+
+
+def test_the_stream_holds_every_prediction_in_order_of_arrival(store: Store) -> None:
+    register(store)
+    unscored = prediction(2.0, flagged=None)
+    strange = replace(prediction(1.0, flagged=True), ood_score=None)
+    store.predictions.record(MODEL, [unscored, strange, prediction(0.0)])
+    stream = store.predictions.stream(MODEL, START - timedelta(seconds=1), START + timedelta(hours=1))
+    assert stream.at == [START + timedelta(seconds=place) for place in (0, 1, 2)]
+    np.testing.assert_array_equal(stream.scores, [1.5, np.inf, np.nan])
+    assert store.predictions.stream(MODEL, START, START).at == []
+    assert store.predictions.per_day(MODEL, START + timedelta(hours=1)) == 3
+    assert store.predictions.per_day(MODEL, START - timedelta(days=9)) == 0
+    window = store.predictions.rows([strange.id, unscored.id, new_id()])
+    assert window.ids == [strange.id, unscored.id]
