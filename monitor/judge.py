@@ -56,7 +56,7 @@ def judge(
     by_name = {check.name: check for check in checks}
     found = {one.name: _weigh(one, by_name[one.name], settings, reference, level) for one in test.checks}
     found |= {one.name: _silent(one) for one in test.silent}
-    results = (*(found[check.name] for check in checks), _accuracy(reference, window))
+    results = (*(found[check.name] for check in checks), _accuracy(reference, window, test, settings))
     return _sum_up(window, reference, test, results)
 
 
@@ -83,30 +83,38 @@ def _silent(one: NoCheck) -> CheckResult:
     return CheckResult(one.name, Verdict.FAILED if one.failed else Verdict.NOT_APPLICABLE, one.reason)
 
 
-def _accuracy(reference: Reference, window: Window) -> CheckResult:
-    """Whether it does harm; shown beside the checks, and no part of their error rate."""
+def _accuracy(reference: Reference, window: Window, test: WindowTest, settings: MonitorSettings) -> CheckResult:
+    """Whether it does harm: the severity of a shift. No part of the checks' error rate, and no alert of its own."""
     try:
         estimate = estimate_rows(reference, window.rows)
     except NoEstimate as reason:
         return CheckResult(ACCURACY, Verdict.NOT_APPLICABLE, str(reason))
+    harmful = test.detected and estimate.loss >= settings.matters.accuracy_loss
     return CheckResult(
         check=ACCURACY,
-        verdict=Verdict.OK,
+        verdict=Verdict.SHIFTED if harmful else Verdict.OK,
         sentence=estimate.sentence,
         statistic=estimate.value,
         effect=estimate.loss,
         effect_name="estimated loss of accuracy",
-        detail={"value": estimate.value, "low": estimate.low, "high": estimate.high, "held_out": estimate.held_out},
+        detail={
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "held_out": estimate.held_out,
+            "alert": False,
+        },
     )
 
 
 def _sum_up(window: Window, reference: Reference, test: WindowTest, results: tuple[CheckResult, ...]) -> Judgement:
-    shifted = [result for result in results if result.verdict is Verdict.SHIFTED]
+    shifted = [result for result in results if result.verdict is Verdict.SHIFTED and result.check != ACCURACY]
+    harm = [result.sentence for result in results if result.check == ACCURACY and result.verdict is Verdict.SHIFTED]
     failed = [result for result in results if result.verdict is Verdict.FAILED]
     judged = [result for result in results if result.verdict is Verdict.OK and result.check != ACCURACY]
     after = f" {len(failed)} of {len(results)} checks failed; see below." if failed else ""
     if shifted:
-        sentences = [test.sentence, *(result.sentence for result in shifted)]
+        sentences = [test.sentence, *harm, *(result.sentence for result in shifted)]
         return Judgement(Verdict.SHIFTED, " ".join(sentences) + after, results, test)
     if judged:
         sentence = f"Nothing has changed: {window.total:,} predictions look like {reference.compared_with}."

@@ -14,6 +14,7 @@ class Matters(BaseModel):
     confidence_distance: float = Field(
         0.10, ge=0, le=1, description="largest gap between the two distributions of confidence"
     )
+    accuracy_loss: float = Field(0.05, ge=0, le=1, description="estimated loss of accuracy of a shifted window")
 
 
 class MonitorSettings(BaseModel):

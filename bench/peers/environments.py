@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 PACKAGES = {
     "alibi": ["alibi-detect>=0.12,<0.14", "torch==2.13.0"],
     "nannyml": ["nannyml>=0.13,<0.15", "statsmodels<0.15"],
-    "torchdrift": ["torchdrift==0.1.0.post1", "torch==2.13.0"],
+    "torchdrift": ["torchdrift==0.1.0.post1", "torch==2.13.0", "numpy<3", "scikit-learn", "matplotlib", "tqdm"],
 }
 
 

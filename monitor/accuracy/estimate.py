@@ -21,6 +21,7 @@ NEIGHBOURS = 10
 STRANGE = 0.01
 LEVEL = 0.95
 FAR_FROM_HELD_OUT = 1 / 3
+WORTH_SAYING = 0.02
 
 
 class NoEstimate(BadInput):
@@ -50,9 +51,12 @@ class AccuracyEstimate:
     def sentence(self) -> str:
         """In plain words."""
         interval = f"{self.value:.1%} estimated ({self.low:.1%} to {self.high:.1%}), {self.held_out:.1%} before"
-        if self.low <= self.held_out <= self.high:
-            return f"Accuracy is about what it was: {interval}."
-        return f"Accuracy has {'fallen' if self.loss > 0 else 'risen'}: {interval}."
+        where = "fallen" if self.loss > 0 else "risen"
+        if not self.low <= self.held_out <= self.high:
+            return f"Accuracy has {where}: {interval}."
+        if abs(self.loss) >= WORTH_SAYING:
+            return f"Accuracy may have {where}, which can't be told for sure without labels: {interval}."
+        return f"Accuracy is about what it was: {interval}."
 
 
 def estimate_accuracy(reference: Reference, logits: npt.ArrayLike, embeddings: npt.ArrayLike) -> AccuracyEstimate:
