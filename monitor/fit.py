@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from monitor.fusion import TailLog
 from monitor.reference import Reference
-from monitor.rows import Rows, through_float16
+from monitor.rows import LARGEST, Rows, through_float16
 from monitor.scorers import SCORERS, Features, Scorer, Training
 from store.errors import BadInput
 
@@ -120,7 +120,7 @@ def _checked(
     known = _checked_labels(kind, labels, n, None if outputs is None else outputs.shape[1])
     finite = np.ones(n, np.bool_)
     for place, chunk in Features(rows, None).chunks():
-        finite[place] = np.isfinite(chunk).all(axis=1)
+        finite[place] = (np.abs(chunk) <= LARGEST).all(axis=1)
     if outputs is not None:
         finite &= np.isfinite(outputs).all(axis=1)
     if finite.sum() < MINIMUM_ROWS:
@@ -133,7 +133,7 @@ def _checked(
     if finite.all():
         # Not copied: training rows may be more than memory holds.
         return _Usable(rows, outputs, known, places)
-    warnings.append(f"{int((~finite).sum()):,} {kind} rows hold values that are not finite, and were left out.")
+    warnings.append(f"{int((~finite).sum()):,} {kind} rows hold values that are not finite, or past 10¹⁵, and were left out.")
     return _Usable(
         rows[finite],
         None if outputs is None else outputs[finite],

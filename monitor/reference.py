@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from monitor.conformal import FlaggedLaw, conformal_p_values, largest_flagged_rank
 from monitor.fusion import TailLog
-from monitor.rows import Rows
+from monitor.rows import LARGEST, Rows
 from monitor.scorers import Features, Scorer
 from monitor.scorers.neighbours import NearestNeighbours
 from store.errors import BadInput
@@ -216,7 +216,7 @@ class Reference:
     def _largest(self) -> float:
         # Larger values are finite here and infinite in the record, which keeps float16; unless rows as large are usual.
         usual = bool((np.abs(self.held_out.embeddings) <= _LARGEST_RECORDED).all())
-        return _LARGEST_RECORDED if usual else float(np.finfo(np.float32).max)
+        return _LARGEST_RECORDED if usual else LARGEST
 
     def _check_shapes(self, embeddings: AnyFloats, logits: AnyFloats | None) -> None:
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:

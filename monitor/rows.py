@@ -12,6 +12,9 @@ Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 
+# Squares of larger numbers overflow in float32; no network gives such.
+LARGEST = 1e15
+
 
 @dataclass(frozen=True)
 class Rows:

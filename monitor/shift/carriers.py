@@ -47,12 +47,14 @@ def witnesses(features: RowFeatures, now: Floats32, number: int = SHOWN) -> Plac
     return np.argsort(-values, kind="stable")[:number]
 
 
-def class_mix(reference: Reference, window: Rows, rng: np.random.Generator) -> list[ClassShare]:
+def class_mix(
+    reference: Reference, window: Rows, rng: np.random.Generator, *, true_classes: bool = True
+) -> list[ClassShare]:
     """The mix of classes before and now, those that moved most first.
 
-    Where the reference's rows are labelled, the window's mix of *true* classes is estimated by turning the confusion
-    matrix around (black-box shift estimation, Lipton, Wang & Smola 2018), with an interval by resampling both; where
-    they are not, the mix of predicted classes with Wilson's interval (1927).
+    Under label shift (`true_classes`), and where the reference's rows are labelled, the window's mix of *true* classes:
+    the confusion matrix is turned around (black-box shift estimation, Lipton, Wang & Smola 2018), with an interval by
+    resampling both. Otherwise the mix of predicted classes, with Wilson's interval (1927).
     """
     before, now = reference.held_out.class_indices, window.class_indices
     if before is None or now is None or not window.finite.any():
@@ -60,7 +62,7 @@ def class_mix(reference: Reference, window: Rows, rng: np.random.Generator) -> l
     number = len(reference.class_names)
     counts = np.bincount(now[window.finite], minlength=number)
     labels = reference.held_out.labels
-    if labels is not None and number <= CLASSES and np.unique(labels).size == number:
+    if true_classes and labels is not None and number <= CLASSES and np.unique(labels).size == number:
         usual = np.bincount(labels, minlength=number) / labels.size
         share, low, high = _turned_around(labels, before, counts, number, rng)
         estimated = True

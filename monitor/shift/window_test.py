@@ -148,12 +148,19 @@ def examine(
         cause=cause,
         sentence=SENTENCES[cause],
         checks=tuple(found),
-        classes=tuple(class_mix(reference, window.rows, for_classes)) if detected else (),
+        classes=_classes(reference, window, cause, for_classes),
         witnesses=witnesses(features, now, SHOWN) if detected else np.zeros(0, np.int64),
         silent=tuple(silent),
         n=len(window.rows),
         draws=family.draws,
     )
+
+
+def _classes(reference: Reference, window: Window, cause: Cause, rng: np.random.Generator) -> tuple[ClassShare, ...]:
+    if cause is Cause.NOTHING:
+        return ()
+    # Where rows within a class have changed too, the confusion of held-out rows tells nothing of true classes.
+    return tuple(class_mix(reference, window.rows, rng, true_classes=cause is Cause.LABEL_SHIFT))
 
 
 def _family(

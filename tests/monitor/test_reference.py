@@ -8,6 +8,7 @@ import pytest
 from monitor.fit import fit_reference
 from monitor.reference import Examples, Origin, Probe, Reference
 from monitor.reference_file import decode, encode
+from monitor.shift.window_test import check_window
 from store.errors import BadInput, BadReference
 from tests.conftest import Population
 
@@ -185,3 +186,37 @@ def test_too_few_calibration_rows_are_said_to_flag_nothing(population: Populatio
     assert any("no input can be flagged" in warning for warning in fitted.warnings)
     assert not fitted.score(*population.strangers(100, rng)).flagged.any()
     assert "never" in dict(fitted.summary())["flagged from OOD score"]
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-6, 1e6, 1e13])
+def test_embeddings_of_any_size_are_scored_alike(population: Population, tmp_path: Path, size: float) -> None:
+    """Files keep float16: what would overflow or vanish there is brought into its range."""
+    rng = np.random.default_rng(20)
+    training, held_out, new = (population.draw(n, rng)[0] for n in (400, 400, 100))
+    usual, other = (
+        fit_reference(training * by, calibration=(held_out * by, None, None), rng=np.random.default_rng(0))
+        for by in (1.0, size)
+    )
+    scores = other.score(new * size)
+    assert np.corrcoef(scores.score, usual.score(new).score)[0, 1] > 0.98
+    kept = Reference.load(other.save(tmp_path / "kept"))
+    np.testing.assert_array_equal(kept.score(new * size).score, scores.score)
+    assert check_window(kept, new * size, rng=rng).p_value > 1e-3
+
+
+def test_a_thousand_classes_of_which_few_rows_are_known(tmp_path: Path) -> None:
+    rng = np.random.default_rng(21)
+    means = 2 * rng.normal(size=(1_000, 24))
+
+    def draw(n: int) -> tuple:
+        labels = rng.integers(1_000, size=n)
+        embeddings = means[labels] + rng.normal(size=(n, 24))
+        return embeddings, embeddings @ means.T / 4, labels
+
+    reference = fit_reference(*draw(1_500), calibration=draw(500), head=(means / 4, np.zeros(1_000)), rng=rng)
+    kept = Reference.load(reference.save(tmp_path / "kept"))
+    embeddings, logits, _ = draw(200)
+    scores = kept.score(embeddings, logits)
+    assert np.isfinite(scores.score).all()
+    assert scores.flagged.mean() < 0.06
+    assert check_window(kept, embeddings, logits, rng=rng).p_value > 1e-3
