@@ -13,7 +13,10 @@ from store.errors import BadSettings
 from tidegate.cli import app
 from tidegate.settings import load_settings
 
-VERBS = ["profile", "serve", "check", "monitor", "report", "alerts", "settings", "db upgrade", "db current"]
+VERBS = [
+    *("profile", "serve", "check", "monitor", "report", "alerts", "replay", "settings", "db upgrade", "db current"),
+    *("baseline pin", "baseline list", "baseline use", "baseline compare"),
+]
 
 
 def modules_after(code: str) -> set[str]:
