@@ -133,7 +133,9 @@ def _checked(
     if finite.all():
         # Not copied: training rows may be more than memory holds.
         return _Usable(rows, outputs, known, places)
-    warnings.append(f"{int((~finite).sum()):,} {kind} rows hold values that are not finite, or past 10¹⁵, and were left out.")
+    warnings.append(
+        f"{int((~finite).sum()):,} {kind} rows hold values that are not finite, or past 10¹⁵, and were left out."
+    )
     return _Usable(
         rows[finite],
         None if outputs is None else outputs[finite],
