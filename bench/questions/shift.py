@@ -18,7 +18,7 @@ REFERENCE_ROWS = 1_000
 SIZES = (10, 20, 50, 100, 200, 500, 1_000)
 PEER_SIZES = (20, 100, 500)
 # It takes seconds a window, and has hardly any variance.
-EVIDENTLY_REPEATS = 5
+EVIDENTLY_REPEATS = 2
 CHOSEN = {"clothing": "digits", "clothing, two classes held out": "class 6"}
 OURS = "Tidegate"
 ALIBI = ("KS on softmax", "KS on embeddings", "MMD", "classifier")
