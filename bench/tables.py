@@ -22,8 +22,9 @@ def publish(name: str, title: str, columns: Sequence[str], rows: Sequence[Sequen
 
     rule = f"|{'|'.join('-' * (width + 2) if place == 0 else '-' * (width + 1) + ':' for place, width in enumerate(widths))}|"
     table = "\n".join([line(list(columns)), rule, *(line(row) for row in cells)])
+    question = name.split("-")[0]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    text = f"# {title}\n\n{table}\n\n{note}\n\nMeasured on {machine} by `python -m bench.detection {name}`.\n"
+    text = f"# {title}\n\n{table}\n\n{note}\n\nMeasured on {machine} by `python -m bench.detection {question}`.\n"
     print(text, flush=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text)

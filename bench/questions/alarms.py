@@ -107,7 +107,7 @@ def _delays(one: DomainSet) -> None:
             )
         )
     note = f"Predictions until Tidegate's alarm rings, promise 10,000, {DELAYS} streams; `never` within {LONGEST:,}."
-    publish("alarm-delays", "Delay of the sequential alarm", ["", "median", "90 %", "never"], rows, note)
+    publish("alarms-delays", "Delay of the sequential alarm", ["", "median", "90 %", "never"], rows, note)
 
 
 def _columns(scores: np.ndarray, rows: Rows) -> np.ndarray:
