@@ -14,13 +14,18 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("question", nargs="?", default="all", choices=[*QUESTIONS, "all"])
     options.add_argument("--repeats", type=int, default=100, help="windows per shift and size")
-    options.add_argument("--peer-repeats", type=int, default=None, help="the same for peers, which take longer")
+    options.add_argument(
+        "--peer-repeats", type=int, default=None, help="the same for peers, which take longer; 0: cost without peers"
+    )
     options.add_argument("--sets", nargs="*", default=list(shift.CHOSEN), help="of the shift question")
     chosen = options.parse_args()
     shift.CHOSEN = {name: unknown for name, unknown in shift.CHOSEN.items() if name in chosen.sets}
     for name, run in QUESTIONS.items():
         if chosen.question in (name, "all"):
-            run(repeats=chosen.repeats, peer_repeats=chosen.peer_repeats or chosen.repeats)
+            run(
+                repeats=chosen.repeats,
+                peer_repeats=chosen.repeats if chosen.peer_repeats is None else chosen.peer_repeats,
+            )
 
 
 if __name__ == "__main__":
