@@ -1,7 +1,5 @@
 """Is production like training? Share of windows in which a shift is detected, by its kind and the window's size."""
 
-import time
-
 import numpy as np
 from scipy.special import softmax
 
@@ -30,15 +28,14 @@ Found = dict[str, dict[tuple[int, str], list[int]]]
 def run(repeats: int, peer_repeats: int) -> None:
     """Print power by shift and size for ours, and against peers."""
     found: Found = {}
-    seconds: dict[str, list[float]] = {}
     for name, unknown in CHOSEN.items():
         one = SETS[name]()
         pool = pools(one, unknown)
         windows = _windows(one, pool, repeats)
-        _ours(one, pool, windows, found, seconds)
+        _ours(one, pool, windows, found)
         fewer = {key: drawn[:peer_repeats] for key, drawn in windows.items() if key[0] in PEER_SIZES}
-        _peers(one, pool, fewer, found, seconds)
-    _publish(found, seconds, repeats, peer_repeats)
+        _peers(one, pool, fewer, found)
+    _publish(found, repeats, peer_repeats)
 
 
 def _windows(one: DomainSet, pool: dict[str, Rows], repeats: int) -> dict[tuple[int, str], list[Window]]:
@@ -54,16 +51,12 @@ def _ours(
     pool: dict[str, Rows],
     windows: dict[tuple[int, str], list[Window]],
     found: Found,
-    seconds: dict[str, list[float]],
 ) -> None:
     reference = reference_of(one, REFERENCE_ROWS)
     for key, drawn in windows.items():
         for repeat, window in enumerate(drawn):
             rows = rows_of(pool, window)
-            began = time.perf_counter()
             test = check_window(reference, rows.embeddings, rows.logits, alpha=ALPHA, rng=np.random.default_rng(repeat))
-            if key[0] in PEER_SIZES:
-                seconds.setdefault(OURS, []).append(time.perf_counter() - began)
             found.setdefault(OURS, {}).setdefault(key, []).append(int(test.detected))
 
 
@@ -72,7 +65,6 @@ def _peers(
     pool: dict[str, Rows],
     windows: dict[tuple[int, str], list[Window]],
     found: Found,
-    seconds: dict[str, list[float]],
 ) -> None:
     held_out = one.held_out.take(slice(0, REFERENCE_ROWS))
     arrays = {"reference": held_out.embeddings, "reference_softmax": _softmax(held_out)}
@@ -84,12 +76,9 @@ def _peers(
         question = {"alpha": ALPHA, "windows": flat, "detectors": [f"alibi-detect {kind}" for kind in ALIBI]}
         answer = ask(peer, arrays, question)
         for name, detections in answer["found"].items():
-            seconds.setdefault(name, []).append(answer["seconds"][name] / len(flat))
             _sort_in(found.setdefault(name, {}), given, detections)
     flat = [window for drawn in fewest.values() for window in drawn]
-    began = time.perf_counter()
     detections = [int(drifted(held_out.embeddings, rows_of(pool, window).embeddings)) for window in flat]
-    seconds.setdefault("Evidently preset", []).append((time.perf_counter() - began) / len(flat))
     _sort_in(found.setdefault("Evidently preset", {}), fewest, detections)
 
 
@@ -106,7 +95,7 @@ def _softmax(rows: Rows) -> np.ndarray:
     return softmax(rows.logits, axis=1).astype(np.float32)
 
 
-def _publish(found: Found, seconds: dict[str, list[float]], repeats: int, peer_repeats: int) -> None:
+def _publish(found: Found, repeats: int, peer_repeats: int) -> None:
     sets = " and ".join(f"{name} (unknown: {unknown})" for name, unknown in CHOSEN.items())
     rows = [(shift, *(float(np.mean(found[OURS][n, shift])) for n in SIZES)) for shift in (*SHIFTS, NOTHING)]
     rows.append(("mean of shifts", *(float(np.mean([found[OURS][n, s] for s in SHIFTS])) for n in SIZES)))
@@ -120,13 +109,13 @@ def _publish(found: Found, seconds: dict[str, list[float]], repeats: int, peer_r
         mean = [float(np.mean([np.mean(by_key[n, s]) for s in SHIFTS])) for n in PEER_SIZES]
         null = float(np.mean([np.mean(by_key[n, NOTHING]) for n in PEER_SIZES]))
         each = [float(np.mean([np.mean(by_key[n, s]) for n in PEER_SIZES])) for s in SHIFTS]
-        against.append((name, *mean, null, *each, float(np.mean(seconds[name]))))
+        against.append((name, *mean, null, *each))
     note = (
         f"Mean share of windows called shifted at alpha {ALPHA} over the eight shifts, at n = 20, 100, 500; false positives "
-        f"among windows without a shift; then by shift, mean over sizes; seconds a window. Ours on {repeats} windows each, "
+        f"among windows without a shift; then by shift, mean over sizes. Ours on {repeats} windows each, "
         f"alibi-detect on {peer_repeats} of the same, Evidently and TorchDrift, which take long, on {SLOW_REPEATS}. "
         f"On {sets}, against {REFERENCE_ROWS:,} held-out rows. Peers at their "
         "defaults; Evidently's preset gets the embedding's dimensions as columns and has no error rate of its own."
     )
-    columns = ["", "n = 20", "n = 100", "n = 500", "false positives", *SHIFTS, "seconds"]
+    columns = ["", "n = 20", "n = 100", "n = 500", "false positives", *SHIFTS]
     publish("shift", "Shift: power against peers", columns, against, note)
