@@ -2,59 +2,64 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from monitor.reference import Reference
+from monitor.reference import Reference, Scores
 from monitor.reference_file import encode
 from serving.adapters import Item
-from serving.batcher import Batcher
 from serving.engine import Engine
 from serving.minutes import Minutes
-from serving.outputs import Prediction
+from serving.outputs import Outputs, Prediction
 from serving.pairing import check_pair
+from serving.pipeline import Job, Pipeline
 from serving.recorder import Arrived, Recorder
 from serving.settings import ServingSettings
+from serving.tuning import cores
 from store import Store
-from store.errors import BadInput, StoreUnavailable
+from store.errors import BadInput, TimedOut
 from store.models import ModelRecord
-from store.predictions import PredictionRecord, RawInput
+from store.predictions import PredictionBatch, RawInput
 
 
-@dataclass(frozen=True)
-class Job:
-    """One decoded input with where it came from."""
-
-    item: Item
-    arrival: Arrived
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answered:
-    """One recorded prediction: what the record holds of it, and what only the caller is told.
+    """One recorded prediction as the caller is told of it.
 
-    `nearest` are the training rows most like it, nearest first, as places in the data the reference was made from.
+    `ood` is None without a reference; a score in it that is infinite is None. Its `nearest` are the training rows most
+    like the input, nearest first, as places in the data the reference was made from.
     """
 
-    record: PredictionRecord
+    id: UUID
     prediction: Prediction
     probabilities: list[float] | None
+    confidence: float | None
+    ood: dict[str, Any] | None
     notes: tuple[str, ...]
-    nearest: tuple[int, ...] = ()
 
-    @property
-    def ood(self) -> dict[str, Any] | None:
-        """What the scorer says of it, as recorded; None without a reference. A score that is infinite is None."""
-        if self.record.flagged is None:
-            return None
-        return {
-            "score": self.record.ood_score,
-            "p_value": self.record.ood_p_value,
-            "flagged": self.record.flagged,
-            "nearest": self.nearest,
-        }
+
+@dataclass(slots=True)
+class Computed:
+    """One forward pass that is not yet recorded. Times are seconds."""
+
+    batch: PredictionBatch
+    outputs: Outputs
+    scores: Scores | None
+    began: float
+    forward_seconds: float
+    score_seconds: float
+    scored: float
+    record_seconds: float = 0.0
+    recorded: float = 0.0
+
+
+# Waits until the caller has gone; never returns for one that stays.
+Gone = Callable[[], Awaitable[None]]
+# A request that is answered by then costs no watch over its caller.
+_SECONDS_WORTH_A_THREAD = 1e-3
+_SECONDS_BEFORE_WATCHING = 0.05
 
 
 class Gateway:
@@ -64,7 +69,16 @@ class Gateway:
         ModelMismatch: the reference is of another learner, or this machine preprocesses differently.
     """
 
-    def __init__(self, engine: Engine, reference: Reference | None, store: Store, settings: ServingSettings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reference: Reference | None,
+        store: Store,
+        settings: ServingSettings,
+        *,
+        name: str | None = None,
+        patience_seconds: float = 0.0,
+    ) -> None:
         self.engine = engine
         self.reference = reference
         self.store = store
@@ -74,7 +88,7 @@ class Gateway:
         assert engine.loaded.sha256 is not None, "a gateway serves an exported file"
         self.model: ModelRecord = store.models.register(
             sha256=engine.loaded.sha256,
-            name=settings.name or engine.loaded.name,
+            name=name or settings.name or engine.loaded.name,
             application=engine.adapter.application,
             task=engine.task.name,
             classes=engine.task.classes,
@@ -82,18 +96,20 @@ class Gateway:
         )
         self._recorder = Recorder(store, self.model.sha256, keep_inputs=settings.record_inputs)
         self._minutes = None if reference is None else Minutes(store, self.model.sha256, reference)
-        self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        self._batcher: Batcher[Job, Answered] = Batcher(
+        self._pipeline: Pipeline[Arrived, Answered, Computed] = Pipeline(
+            self._decode,
             self._run,
+            self._record,
             maximum_batch=settings.maximum_batch,
             maximum_waiting=settings.maximum_waiting,
-            shared_errors=(StoreUnavailable,),
+            decode_threads=_decode_threads(engine) if settings.decode_threads is None else settings.decode_threads,
+            patience_seconds=patience_seconds,
         )
         self.ready = False
 
     def start(self) -> None:
         """Begin to answer; call inside the running event loop."""
-        self._batcher.start()
+        self._pipeline.start()
         if self._minutes is not None:
             self._minutes.start()
         self.ready = True
@@ -101,48 +117,117 @@ class Gateway:
     async def stop(self) -> None:
         """Finish what was accepted."""
         self.ready = False
-        await self._batcher.stop()
-        self._decoders.shutdown()
+        await self._pipeline.stop()
         if self._minutes is not None:
             self._minutes.stop()
 
-    async def predict(self, inputs: Sequence[RawInput], tags: dict[str, Any] | None) -> list[Answered | BadInput]:
+    async def predict(
+        self,
+        inputs: Sequence[RawInput],
+        tags: dict[str, Any] | None,
+        *,
+        gone: Gone | None = None,
+        seconds: float | None = None,
+    ) -> list[Answered | BadInput]:
         """Answer inputs in order; one that can't be used gets its error, and the others are answered.
+
+        Args:
+            inputs: as they came.
+            tags: slices of this request.
+            gone: returns when the caller has left; what is not begun by then is dropped.
+            seconds: how long the caller waits, by default as the settings say.
 
         Raises:
             Overloaded: too many inputs wait already.
+            TimedOut: the answer would come too late; what was not begun was dropped.
             StoreUnavailable: the predictions could not be recorded, so they are not answered.
         """
-        self._batcher.admit(len(inputs))
-        tasks = [asyncio.create_task(self._predict_one(raw, tags)) for raw in inputs]
+        now = time.perf_counter()
+        submitted = self._pipeline.submit([Arrived(raw, tags, now) for raw in inputs])
         try:
-            return list(await asyncio.gather(*tasks))
+            await _wait(submitted.done, gone, self.settings.answer_seconds if seconds is None else seconds)
         finally:
-            for task in tasks:
-                task.cancel()
+            submitted.leave()
+        answers: list[Answered | BadInput] = []
+        for job in submitted.jobs:
+            if job.error is not None and not isinstance(job.error, BadInput):
+                raise job.error
+            answer = job.error or job.answer
+            assert isinstance(answer, Answered | BadInput)
+            answers.append(answer)
+        return answers
 
-    async def _predict_one(self, raw: RawInput, tags: dict[str, Any] | None) -> Answered | BadInput:
-        arrival = Arrived(raw, tags, time.perf_counter())
-        loop = asyncio.get_running_loop()
-        try:
-            item = await loop.run_in_executor(self._decoders, self.engine.adapter.decode, raw)
-        except BadInput as error:
-            return error
-        return await self._batcher.submit(Job(item, arrival))
+    def _decode(self, arrival: Arrived) -> Item:
+        return self.engine.adapter.decode(arrival.raw)
 
-    def _run(self, jobs: Sequence[Job]) -> list[Answered]:
-        outputs = self.engine.run([job.item for job in jobs])
+    def _run(self, jobs: Sequence[Job[Arrived, Answered]]) -> Computed:
+        began = time.perf_counter()
+        outputs = self.engine.run([job.decoded for job in jobs])
+        forwarded = time.perf_counter()
         scores = None if self.reference is None else self.reference.score(outputs.embedding, outputs.logits)
-        records = self._recorder.record([job.arrival for job in jobs], outputs, scores)
-        if self._minutes is not None and scores is not None:
-            self._minutes.add(records[0].at, outputs.embedding, outputs.logits, scores)
-        return [
-            Answered(
-                record=record,
-                prediction=outputs.predictions[row],
-                probabilities=None if outputs.probabilities is None else outputs.probabilities[row].tolist(),
-                notes=job.item.notes,
-                nearest=() if scores is None else tuple(scores.nearest[row].tolist()),
-            )
-            for row, (job, record) in enumerate(zip(jobs, records, strict=True))
-        ]
+        batch = self._recorder.batch([job.content for job in jobs], outputs, scores)
+        scored = time.perf_counter()
+        return Computed(batch, outputs, scores, began, forwarded - began, scored - forwarded, scored)
+
+    def _record(self, passes: Sequence[tuple[Sequence[Job[Arrived, Answered]], Computed]]) -> list[list[Answered]]:
+        began = time.perf_counter()
+        self._recorder.record([computed.batch for _, computed in passes])
+        recorded = time.perf_counter()
+        for _, computed in passes:
+            computed.record_seconds, computed.recorded = recorded - began, recorded
+            if self._minutes is not None and computed.scores is not None:
+                outputs = computed.outputs
+                self._minutes.add(computed.batch.at[0], outputs.embedding, outputs.logits, computed.scores)
+        return [_answers(jobs, computed) for jobs, computed in passes]
+
+
+async def _wait(done: asyncio.Future[None], gone: Gone | None, seconds: float) -> None:
+    await asyncio.wait((done,), timeout=min(_SECONDS_BEFORE_WATCHING, seconds))
+    if done.done():
+        return
+    watch = None if gone is None else asyncio.ensure_future(gone())
+    try:
+        waiting: set[asyncio.Future[None]] = {done} if watch is None else {done, watch}
+        await asyncio.wait(waiting, timeout=seconds - _SECONDS_BEFORE_WATCHING, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if watch is not None:
+            watch.cancel()
+    if not done.done():
+        raise TimedOut(
+            f"No answer was ready within {seconds:g} seconds, or the caller left. What had not begun was dropped and "
+            "is not recorded. Try again later, or give it longer with the header tidegate-timeout: SECONDS."
+        )
+
+
+def _answers(jobs: Sequence[Job[Arrived, Answered]], computed: Computed) -> list[Answered]:
+    batch, outputs = computed.batch, computed.outputs
+    nothing: list[None] = [None] * len(jobs)
+    probabilities = nothing if outputs.probabilities is None else outputs.probabilities.tolist()
+    nearest = nothing if computed.scores is None else computed.scores.nearest.tolist()
+    return [
+        Answered(
+            id=batch.ids[row],
+            prediction=outputs.predictions[row],
+            probabilities=probabilities[row],
+            confidence=batch.confidences[row],
+            ood=None
+            if computed.scores is None
+            else {
+                "score": batch.ood_scores[row],
+                "p_value": batch.ood_p_values[row],
+                "flagged": batch.flagged[row],
+                "nearest": nearest[row],
+            },
+            notes=job.decoded.notes,
+        )
+        for row, job in enumerate(jobs)
+    ]
+
+
+def _decode_threads(engine: Engine) -> int:
+    """One for each core, or none where an input is decoded in less time than handing it over is worth."""
+    raws = engine.adapter.examples()
+    began = time.perf_counter()
+    for raw in raws:
+        engine.adapter.decode(raw)
+    return 0 if time.perf_counter() - began < _SECONDS_WORTH_A_THREAD * len(raws) else cores()

@@ -12,48 +12,132 @@ from store.errors import BadLearner
 Floats = npt.NDArray[np.float64]
 
 
-class LastLinear:
-    """Records what the last linear layer of a model is given while it runs.
+class WithEmbedding(nn.Module):
+    """A model that returns its logits and, beside them, what its last linear layer was given: `(n, c)`, `(n, d)`.
 
-    Raises:
-        BadLearner: the model has no linear layer.
+    Args:
+        model: any model.
+        layer: the name of the layer whose input is the embedding; `embedding_layer` finds the last linear one.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-        if not linear:
-            raise BadLearner(
-                "The model has no linear layer, so there is no embedding to watch. Give its head an `nn.Linear`."
-            )
-        self.name, self.layer = linear[-1]
+    def __init__(self, model: nn.Module, layer: str) -> None:
+        super().__init__()
+        self.model = model
+        self.layer = layer
         self._seen: torch.Tensor | None = None
-        self._handle = self.layer.register_forward_pre_hook(self._keep)
+        self._handle = model.get_submodule(layer).register_forward_pre_hook(self._keep)
 
     def _keep(self, _layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._seen = inputs[0]
 
-    def take(self) -> npt.NDArray[np.float32]:
-        """The embedding of the batch that has just run, shape `(n, d)`."""
+    def forward(self, *arguments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = self.model(*arguments)
+        # Text models return their hidden states too.
+        logits = logits[0] if isinstance(logits, tuple | list) else logits
         seen, self._seen = self._seen, None
-        if seen is None or seen.ndim != 2:
-            raise BadLearner(
-                f"The last linear layer, {self.name}, was given "
-                f"{'nothing' if seen is None else f'shape {tuple(seen.shape)}'} and not one vector per input."
-            )
-        return seen.as_subclass(torch.Tensor).detach().to("cpu", torch.float32).numpy()
+        assert seen is not None, f"the layer {self.layer} was not run"
+        return _one_row_each(logits), _one_vector_each(seen)
 
     def remove(self) -> None:
         """Leave the model as it was."""
         self._handle.remove()
 
-    def weights(
-        self, embedding: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]
-    ) -> tuple[Floats, Floats] | None:
-        """Weights `(c, d)` and bias `(c,)`, if the logits are this layer's output; None if more follows it."""
-        weights = self.layer.weight.detach().cpu().double().numpy()
-        bias = (
-            np.zeros(weights.shape[0]) if self.layer.bias is None else self.layer.bias.detach().cpu().double().numpy()
+
+class DotProduct(nn.Module):
+    """fastai's `EmbeddingDotBias`, which has no linear layer: rating = Σ u∘v + biases, so its embedding is u∘v."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pairs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        users, items = pairs[:, 0], pairs[:, 1]
+        product = self.model.u_weight(users) * self.model.i_weight(items)
+        rating = product.sum(1) + self.model.u_bias(users).squeeze(1) + self.model.i_bias(items).squeeze(1)
+        if self.model.y_range is not None:
+            low, high = self.model.y_range
+            rating = torch.sigmoid(rating) * (high - low) + low
+        return rating[:, None], product
+
+    def remove(self) -> None:
+        """Nothing was changed."""
+
+
+def with_embedding(
+    model: nn.Module, arguments: tuple[Any, ...], layer: str | None = None
+) -> WithEmbedding | DotProduct:
+    """A model with its embedding beside its logits.
+
+    Args:
+        model: in evaluation mode.
+        arguments: a batch that it accepts.
+        layer: the operator's choice; by default the linear layer that is run last.
+
+    Raises:
+        BadLearner: there is no such layer, or none that is given one vector per input.
+    """
+    if layer is None and all(hasattr(model, name) for name in ("u_weight", "i_weight", "u_bias", "i_bias", "y_range")):
+        return DotProduct(model)
+    return WithEmbedding(model, layer_of(model, arguments, layer))
+
+
+def layer_of(model: nn.Module, arguments: tuple[Any, ...], layer: str | None) -> str:
+    """The name of the layer whose input is the embedding."""
+    names = dict(model.named_modules())
+    if layer is not None and layer not in names:
+        linear = ", ".join(_linear(model)) or "none"
+        raise BadLearner(f"The model has no layer {layer!r}. Its linear layers are: {linear}.")
+    candidates = _linear(model) if layer is None else [layer]
+    ran: list[str] = []
+    handles = [
+        names[name].register_forward_pre_hook(
+            lambda _m, inputs, name=name: ran.append(name) if _usable(inputs) else None
         )
-        if weights.shape[0] != logits.shape[1]:
-            return None
-        return (weights, bias) if np.allclose(embedding @ weights.T + bias, logits, rtol=1e-3, atol=1e-3) else None
+        for name in candidates
+    ]
+    try:
+        with torch.no_grad():
+            model(*arguments)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not ran:
+        what = "no linear layer that is given one vector per input" if layer is None else f"{layer} is not run that way"
+        raise BadLearner(
+            f"The model has no embedding to watch: {what}. Give its head an `nn.Linear`, or name a layer with "
+            f"--embedding-layer. Its linear layers are: {', '.join(_linear(model)) or 'none'}."
+        )
+    return ran[-1]
+
+
+def weights_of(
+    model: nn.Module, layer: str, embedding: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]
+) -> tuple[Floats, Floats] | None:
+    """Weights `(c, d)` and bias `(c,)`, if the logits are this layer's output; None if more follows it."""
+    linear = model.get_submodule(layer)
+    if not isinstance(linear, nn.Linear):
+        return None
+    weights = linear.weight.detach().cpu().double().numpy()
+    bias = np.zeros(weights.shape[0]) if linear.bias is None else linear.bias.detach().cpu().double().numpy()
+    if weights.shape != (logits.shape[1], embedding.shape[1]):
+        return None
+    return (weights, bias) if np.allclose(embedding @ weights.T + bias, logits, rtol=1e-3, atol=1e-3) else None
+
+
+def _linear(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+
+
+def _usable(inputs: tuple[Any, ...]) -> bool:
+    return bool(inputs) and isinstance(inputs[0], torch.Tensor) and inputs[0].ndim >= 2
+
+
+def _one_row_each(logits: torch.Tensor) -> torch.Tensor:
+    return logits[:, None] if logits.ndim == 1 else logits.flatten(1)
+
+
+def _one_vector_each(seen: torch.Tensor) -> torch.Tensor:
+    if seen.ndim == 2:
+        return seen
+    # Pictures keep their channels, sequences their features: what is left is averaged over places.
+    return seen.mean(dim=(2, 3)) if seen.ndim == 4 else seen.flatten(1, -2).mean(dim=1)

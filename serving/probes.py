@@ -1,7 +1,6 @@
 """Proof that a gateway preprocesses as the profiler did: inputs kept with what each step made of them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +27,11 @@ _STEPS = {
 def probe(engine: Engine, raw: RawInput) -> Probe:
     """Run one input alone and keep what each step made of it."""
     item = engine.adapter.decode(raw)
-    arguments = engine.adapter.batch([item])
-    outputs = engine.forward(arguments)
+    outputs = engine.run([item])
     final = outputs.logits if outputs.probabilities is None else outputs.probabilities
     steps = {
         "decode": _thinned(engine.adapter.fingerprint(item)),
-        "batch": _thinned(np.concatenate([_flat(argument) for argument in arguments])),
+        "batch": _thinned(np.concatenate([argument.ravel() for argument in engine.arguments([item])])),
         "embedding": _thinned(outputs.embedding[0]),
         "logits": outputs.logits[0],
         "outputs": final[0],
@@ -67,11 +65,6 @@ def _gap(kept: npt.NDArray[np.float32], now: npt.NDArray[np.float32]) -> float:
     if kept.shape != now.shape:
         return float("inf")
     return float(np.abs(kept.astype(np.float64) - now).max(initial=0.0))
-
-
-def _flat(argument: Any) -> npt.NDArray[np.float32]:
-    flat: npt.NDArray[np.float32] = argument.detach().cpu().float().numpy().ravel()
-    return flat
 
 
 def _thinned(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

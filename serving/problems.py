@@ -11,11 +11,16 @@ from starlette.exceptions import HTTPException
 
 from reports import pages
 from serving.negotiation import wants_html
-from store.errors import BadInput, NotFound, Overloaded, StoreUnavailable, TidegateError
+from store.errors import BadInput, NotFound, Overloaded, StoreUnavailable, TidegateError, TimedOut
 
 logger = logging.getLogger(__name__)
 
-_STATUS: dict[type[TidegateError], int] = {NotFound: 404, Overloaded: 503, StoreUnavailable: 503}
+_STATUS: dict[type[TidegateError], int] = {
+    NotFound: 404,
+    Overloaded: 503,
+    StoreUnavailable: 503,
+    TimedOut: 503,
+}
 
 
 def problem(error: TidegateError) -> dict[str, Any]:
@@ -41,6 +46,20 @@ def answer(error: TidegateError) -> Response:
     return response(body, headers)
 
 
+def told(error: TidegateError) -> Response:
+    """The response for an error; the operator's log has those that are not the caller's."""
+    if not isinstance(error, BadInput | NotFound):
+        logger.error("%s: %s", type(error).__name__, error)
+    return answer(error)
+
+
+def unforeseen(error: Exception) -> Response:
+    """The response for an error that no one thought of."""
+    logger.error("a request failed in an unforeseen way", exc_info=error)
+    detail = "This is a fault of the gateway, not of the request. Its log has the details."
+    return response(details("Tidegate failed", 500, detail), {})
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application with a problem."""
 
@@ -48,9 +67,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, TidegateError)
         if isinstance(error, NotFound) and wants_html(request):
             return HTMLResponse(pages.missing(error.title, str(error)), 404)
-        if not isinstance(error, BadInput | NotFound):
-            logger.error("%s: %s", type(error).__name__, error)
-        return answer(error)
+        return told(error)
 
     async def invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -67,15 +84,13 @@ def install(app: FastAPI) -> None:
         body = details(str(error.detail), error.status_code, str(error.detail))
         return response(body, dict(error.headers or {}))
 
-    async def unforeseen(_request: Request, error: Exception) -> Response:
-        logger.error("a request failed in an unforeseen way", exc_info=error)
-        detail = "This is a fault of the gateway, not of the request. Its log has the details."
-        return response(details("Tidegate failed", 500, detail), {})
+    async def any_other(_request: Request, error: Exception) -> Response:
+        return unforeseen(error)
 
     app.add_exception_handler(TidegateError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unforeseen)
+    app.add_exception_handler(Exception, any_other)
 
 
 def response(body: dict[str, Any], headers: dict[str, str]) -> Response:

@@ -1,20 +1,21 @@
-"""Writes a micro-batch to the record before anyone is answered."""
+"""Writes micro-batches to the record before anyone is answered."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from monitor.reference import Scores
 from serving.outputs import Outputs, Prediction
 from store import Store
 from store.clock import new_id, utc_now
-from store.predictions import PredictionRecord, RawInput
+from store.predictions import PredictionBatch, RawInput
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """An input on its way: what was sent, the caller's tags, and when it came (`time.perf_counter`)."""
 
@@ -31,40 +32,38 @@ class Recorder:
         self._model_sha256 = model_sha256
         self._keep_inputs = keep_inputs
 
-    def record(self, arrivals: Sequence[Arrived], outputs: Outputs, scores: Scores | None) -> list[PredictionRecord]:
-        """Write a batch in one commit and return what was written; durable when this returns.
+    def batch(self, arrivals: Sequence[Arrived], outputs: Outputs, scores: Scores | None) -> PredictionBatch:
+        """What is to be recorded of one forward pass."""
+        n = len(arrivals)
+        now = time.perf_counter()
+        nothing: list[Any] = [None] * n
+        return PredictionBatch(
+            model_sha256=self._model_sha256,
+            ids=[new_id() for _ in range(n)],
+            at=[utc_now()] * n,
+            predictions=[text_of(prediction) for prediction in outputs.predictions],
+            class_indices=nothing if outputs.class_indices is None else outputs.class_indices.tolist(),
+            confidences=nothing if outputs.confidences is None else outputs.confidences.tolist(),
+            # A row that is not finite has an infinite score, which JSON and some databases can't hold; its flag says it.
+            ood_scores=nothing if scores is None else [s if abs(s) != np.inf else None for s in scores.score.tolist()],
+            ood_p_values=nothing if scores is None else scores.p_value.tolist(),
+            flagged=nothing if scores is None else scores.flagged.tolist(),
+            latencies_seconds=[now - arrival.arrived for arrival in arrivals],
+            tags=[arrival.tags for arrival in arrivals],
+            embeddings=outputs.embedding,
+            logits=outputs.logits,
+            raw_inputs=[arrival.raw for arrival in arrivals] if self._keep_inputs else nothing,
+        )
+
+    def record(self, batches: Sequence[PredictionBatch]) -> None:
+        """Write batches in one commit; durable when this returns.
 
         Raises:
             StoreUnavailable: nothing was written.
         """
-        at, now = utc_now(), time.perf_counter()
-        records = [
-            PredictionRecord(
-                id=new_id(),
-                at=at,
-                prediction=text_of(outputs.predictions[row]),
-                class_index=None if outputs.class_indices is None else int(outputs.class_indices[row]),
-                confidence=None if outputs.confidences is None else float(outputs.confidences[row]),
-                ood_score=None if scores is None else _finite(scores.score[row]),
-                ood_p_value=None if scores is None else float(scores.p_value[row]),
-                flagged=None if scores is None else bool(scores.flagged[row]),
-                latency_seconds=now - arrival.arrived,
-                tags=arrival.tags,
-                embedding=outputs.embedding[row],
-                logits=outputs.logits[row],
-                raw_input=arrival.raw if self._keep_inputs else None,
-            )
-            for row, arrival in enumerate(arrivals)
-        ]
-        self._store.predictions.record(self._model_sha256, records)
-        return records
+        self._store.predictions.record_batches(batches)
 
 
 def text_of(prediction: Prediction) -> str:
     """A prediction as the record keeps it: a class as it is, numbers and lists as JSON."""
     return prediction if isinstance(prediction, str) else orjson.dumps(prediction).decode()
-
-
-def _finite(score: float) -> float | None:
-    # A row that is not finite has an infinite score, which JSON and some databases can't hold; its flag says it.
-    return float(score) if abs(score) != float("inf") else None

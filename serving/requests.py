@@ -1,26 +1,28 @@
-"""Reads a prediction request: its inputs and tags, whatever way they came. Nothing here is trusted."""
+"""What a prediction request asks for: its inputs and tags, whatever way they came. Nothing here is trusted."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
-from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
 
+from serving.adapters import Adapter
+from serving.adapters.text import raw_text
 from serving.adapters.vision import media_type_of
+from serving.multipart import parts_of
 from serving.settings import ServingSettings
 from store.errors import BadInput
 from store.predictions import RawInput
 
 TAGS_HEADER = "tidegate-tags"
 _TAGS_BYTES = 2_048
+_FIELDS = 8
+_MOST_FIELDS = 1_000
+
+Headers = dict[bytes, bytes]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PredictionRequest:
     """What a caller asks for. `field` names an input for error messages, such as `rows[{}]`."""
 
@@ -29,56 +31,45 @@ class PredictionRequest:
     field: str
 
 
-async def read_request(request: Request, application: str, settings: ServingSettings) -> PredictionRequest:
+def parse_request(headers: Headers, body: bytes, adapter: Adapter, settings: ServingSettings) -> PredictionRequest:
     """The inputs and tags of a request.
 
-    Raises:
-        BadInput: empty, too large, too many, too slow, of the wrong kind, or not readable.
-    """
-    async with _in_time(settings):
-        return await _read(request, application, settings)
-
-
-async def read_fields(request: Request, settings: ServingSettings) -> dict[str, str]:
-    """The text fields of a form that a page sent.
+    Args:
+        headers: by lower-case name.
+        body: whole.
+        adapter: the learner's, which says what an input is.
+        settings: the limits.
 
     Raises:
-        BadInput: too large, too slow, or not readable.
+        BadInput: empty, too many, of the wrong kind, or not readable.
     """
-    async with _in_time(settings), _form(request, settings) as form:
-        return {name: value for name, value in form.items() if isinstance(value, str)}
-
-
-async def _read(request: Request, application: str, settings: ServingSettings) -> PredictionRequest:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        found = await _json(request, application, settings)
-    elif application == "tabular":
-        raise BadInput(
-            f'This learner takes rows. Send JSON: {{"rows": [...]}} as application/json, not {kind or "nothing"}.',
-            status=415,
-        )
-    elif kind == "multipart/form-data":
-        found = await _multipart(request, settings)
-    elif kind.startswith("image/") or kind == "application/octet-stream":
-        content = await _body(request, settings)
-        if not content:
-            raise BadInput("The body is empty. Send the bytes of an image.")
-        found = PredictionRequest([RawInput(media_type_of(content), content)], None, "body")
-    else:
-        raise BadInput(
-            f"The content type {kind or 'is missing and'} can't be used. Send multipart/form-data with the field `file`, "
-            "or the bytes of one image with its content type, such as image/png.",
-            status=415,
-        )
+    content_type = headers.get(b"content-type", b"")
+    kind = content_type.partition(b";")[0].strip().lower().decode("latin-1")
+    read = {"pictures": _pictures, "rows": _rows, "texts": _texts}[adapter.takes]
+    found = read(kind, content_type, body, settings)
     if len(found.inputs) > settings.maximum_items:
         raise BadInput(
             f"{len(found.inputs):,} inputs came, and at most {settings.maximum_items:,} are taken at once. Send fewer.",
             status=413,
         )
-    if found.tags is None and TAGS_HEADER in request.headers:
-        return PredictionRequest(found.inputs, parse_tags(request.headers[TAGS_HEADER].encode()), found.field)
-    return found
+    sent = headers.get(TAGS_HEADER.encode())
+    return replace(found, tags=parse_tags(sent)) if found.tags is None and sent is not None else found
+
+
+def form_fields(headers: Headers, body: bytes) -> dict[str, str]:
+    """The text fields of a form that a page sent.
+
+    Raises:
+        BadInput: not readable.
+    """
+    content_type = headers.get(b"content-type", b"")
+    if content_type.startswith(b"application/x-www-form-urlencoded"):
+        try:
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        except ValueError as error:
+            raise BadInput(f"The form can't be read: {error}", status=400) from error
+    parts = parts_of(content_type, body, most=_MOST_FIELDS)
+    return {part.name: part.content.decode("utf-8", "replace") for part in parts if part.file_name is None}
 
 
 def parse_tags(content: bytes) -> dict[str, Any]:
@@ -105,105 +96,81 @@ def check_tags(tags: Any) -> dict[str, Any]:
     return tags
 
 
-async def _json(request: Request, application: str, settings: ServingSettings) -> PredictionRequest:
-    if application != "tabular":
+def _pictures(kind: str, content_type: bytes, body: bytes, settings: ServingSettings) -> PredictionRequest:
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        if not body:
+            raise BadInput("The body is empty. Send the bytes of an image.")
+        return PredictionRequest([RawInput(media_type_of(body), body)], None, "body")
+    if kind == "multipart/form-data":
+        return _form(content_type, body, settings)
+    if kind == "application/json":
         raise BadInput(
             "This learner takes pictures, not JSON. Send multipart/form-data with the field `file`, "
             "or the bytes of one image with its content type.",
             status=415,
         )
-    content = await _body(request, settings)
-    if not content:
-        raise BadInput('The body is empty. Send JSON: {"rows": [{"column": value}]}.')
-    body = _parse(content, "body")
-    if not isinstance(body, dict) or not isinstance(body.get("rows"), list):
-        raise BadInput('The body must be an object with a list of rows: {"rows": [{"column": value}]}.', field="rows")
-    unknown = sorted(set(body) - {"rows", "tags"})
-    if unknown:
-        raise BadInput(
-            f"The body has {unknown[0]!r}, which means nothing here. Send `rows` and `tags`.",
-            field=unknown[0],
-        )
-    if not body["rows"]:
-        raise BadInput("The list of rows is empty. Send at least one.", field="rows")
-    tags = check_tags(body["tags"]) if body.get("tags") is not None else None
-    return PredictionRequest(
-        [RawInput("application/json", orjson.dumps(row)) for row in body["rows"]], tags, "rows[{}]"
+    raise BadInput(
+        f"The content type {kind or 'is missing and'} can't be used. Send multipart/form-data with the field `file`, "
+        "or the bytes of one image with its content type, such as image/png.",
+        status=415,
     )
 
 
-async def _multipart(request: Request, settings: ServingSettings) -> PredictionRequest:
-    async with _form(request, settings, max_files=settings.maximum_items + 1, max_fields=8) as form:
-        files = [part for part in form.getlist("file") if isinstance(part, UploadFile)]
-        text = [name for name, part in form.multi_items() if name == "file" and not isinstance(part, UploadFile)]
-        contents = [await part.read() for part in files]
-        tags = form.get("tags")
-    if not files:
+def _form(content_type: bytes, body: bytes, settings: ServingSettings) -> PredictionRequest:
+    parts = parts_of(content_type, body, most=settings.maximum_items + _FIELDS)
+    contents = [part.content for part in parts if part.name == "file" and part.file_name is not None]
+    if not contents:
+        text = any(part.name == "file" for part in parts)
         why = "its parts named `file` carry no file name" if text else "it has no part named `file`"
         raise BadInput(f"The form holds no picture: {why}. Send it as curl -F file=@picture.png does.", field="file")
-    parsed = parse_tags(tags.encode()) if isinstance(tags, str) else None
-    return PredictionRequest([RawInput(media_type_of(content), content) for content in contents], parsed, "file[{}]")
+    tags = next((part.content for part in parts if part.name == "tags" and part.file_name is None), None)
+    inputs = [RawInput(media_type_of(content), content) for content in contents]
+    return PredictionRequest(inputs, None if tags is None else parse_tags(tags), "file[{}]")
 
 
-@asynccontextmanager
-async def _form(request: Request, settings: ServingSettings, **limits: int) -> AsyncIterator[FormData]:
-    _refuse_declared_size(request, settings)
-    try:
-        async with Request(request.scope, _limited_receive(request, settings)).form(**limits) as form:
-            yield form
-    except HTTPException as error:
-        many = error.detail.startswith("Too many")
-        raise BadInput(f"The form can't be read: {error.detail}", status=413 if many else 400) from error
-
-
-@asynccontextmanager
-async def _in_time(settings: ServingSettings) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(settings.body_seconds):
-            yield
-    except TimeoutError as error:
+def _rows(kind: str, _content_type: bytes, body: bytes, _settings: ServingSettings) -> PredictionRequest:
+    if kind != "application/json":
         raise BadInput(
-            f"The body did not arrive within {settings.body_seconds:g} seconds. Send it again, in one go.", status=408
-        ) from error
+            f'This learner takes rows. Send JSON: {{"rows": [...]}} as application/json, not {kind or "nothing"}.',
+            status=415,
+        )
+    rows, tags = _listed(body, "rows", '{"rows": [{"column": value}]}')
+    return PredictionRequest([RawInput("application/json", orjson.dumps(row)) for row in rows], tags, "rows[{}]")
 
 
-async def _body(request: Request, settings: ServingSettings) -> bytes:
-    _refuse_declared_size(request, settings)
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > settings.maximum_body_bytes:
-            raise _too_large(settings)
-    return bytes(content)
+def _texts(kind: str, _content_type: bytes, body: bytes, _settings: ServingSettings) -> PredictionRequest:
+    if kind == "text/plain":
+        if not body:
+            raise BadInput("The body is empty. Send a text.")
+        return PredictionRequest([RawInput("text/plain", body)], None, "body")
+    if kind != "application/json":
+        raise BadInput(
+            f'This learner takes texts. Send JSON: {{"texts": ["..."]}}, or one text as text/plain, not '
+            f"{kind or 'nothing'}.",
+            status=415,
+        )
+    texts, tags = _listed(body, "texts", '{"texts": ["a text"]}')
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise BadInput(f"A text must be a string, and {type(text).__name__} came.", field=f"texts[{place}]")
+    return PredictionRequest([raw_text(text) for text in texts], tags, "texts[{}]")
 
 
-def _limited_receive(request: Request, settings: ServingSettings) -> Any:
-    chunks: AsyncIterator[bytes] = request.stream()
-    taken = 0
-
-    async def receive() -> dict[str, Any]:
-        nonlocal taken
-        async for chunk in chunks:
-            taken += len(chunk)
-            if taken > settings.maximum_body_bytes:
-                raise _too_large(settings)
-            return {"type": "http.request", "body": chunk, "more_body": True}
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    return receive
-
-
-def _refuse_declared_size(request: Request, settings: ServingSettings) -> None:
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > settings.maximum_body_bytes:
-        raise _too_large(settings)
-
-
-def _too_large(settings: ServingSettings) -> BadInput:
-    return BadInput(
-        f"The body is larger than the {settings.maximum_body_bytes:,} bytes that are taken. Send fewer or smaller inputs.",
-        status=413,
-    )
+def _listed(body: bytes, name: str, example: str) -> tuple[list[Any], dict[str, Any] | None]:
+    """The inputs and tags of a JSON body."""
+    if not body:
+        raise BadInput(f"The body is empty. Send JSON: {example}.")
+    found = _parse(body, "body")
+    if not isinstance(found, dict) or not isinstance(found.get(name), list):
+        raise BadInput(f"The body must be an object with a list of {name}: {example}.", field=name)
+    unknown = sorted(set(found) - {name, "tags"})
+    if unknown:
+        raise BadInput(
+            f"The body has {unknown[0]!r}, which means nothing here. Send `{name}` and `tags`.", field=unknown[0]
+        )
+    if not found[name]:
+        raise BadInput(f"The list of {name} is empty. Send at least one.", field=name)
+    return found[name], check_tags(found["tags"]) if found.get("tags") is not None else None
 
 
 def _parse(content: bytes, field: str) -> Any:

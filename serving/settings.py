@@ -17,5 +17,8 @@ class ServingSettings(BaseModel):
     maximum_megapixels: float = Field(50.0, gt=0, description="size of one image, read from its header")
     maximum_batch: int = Field(32, ge=1, description="inputs in one forward pass")
     maximum_waiting: int = Field(256, ge=1, description="inputs that wait; more are refused with 503")
-    decode_threads: int = Field(2, ge=1, description="threads that decode inputs beside the forward pass")
+    answer_seconds: float = Field(30.0, gt=0, description="time to answer a request; later it is refused with 503")
+    decode_threads: int | None = Field(
+        None, ge=0, description="threads that decode inputs beside the forward pass; by default chosen by measuring"
+    )
     grace_seconds: float = Field(20.0, gt=0, description="time to finish what was accepted after SIGTERM")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 
+from serving.backends.base import array
 from serving.outputs import Floats32, Outputs, Prediction
 from store.errors import BadLearner
 
@@ -16,7 +17,7 @@ class Task(Protocol):
     name: ClassVar[str]
     classes: list[str]
 
-    def outputs(self, logits: torch.Tensor, embedding: Floats32) -> Outputs:
+    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
         """Decode logits `(n, c)` as `Learner.get_preds` and `Learner.predict` do."""
         ...
 
@@ -29,11 +30,11 @@ class OneClass(Task):
     classes: list[str]
     activation: Any
 
-    def outputs(self, logits: torch.Tensor, embedding: Floats32) -> Outputs:
-        probabilities = _array(self.activation(logits))
+    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
+        probabilities = array(self.activation(torch.from_numpy(logits)))
         chosen = probabilities.argmax(axis=1)
         return Outputs(
-            logits=_array(logits),
+            logits=logits,
             embedding=embedding,
             predictions=[self.classes[place] for place in chosen],
             probabilities=probabilities,
@@ -51,14 +52,14 @@ class SeveralClasses(Task):
     activation: Any
     decodes: Any
 
-    def outputs(self, logits: torch.Tensor, embedding: Floats32) -> Outputs:
-        activated = self.activation(logits)
-        chosen = _array(self.decodes(activated)) > 0.5
+    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
+        activated = self.activation(torch.from_numpy(logits))
+        chosen = array(self.decodes(activated)) > 0.5
         return Outputs(
-            logits=_array(logits),
+            logits=logits,
             embedding=embedding,
             predictions=[[self.classes[place] for place in np.flatnonzero(row)] for row in chosen],
-            probabilities=_array(activated),
+            probabilities=array(activated),
             class_indices=None,
             confidences=None,
         )
@@ -72,12 +73,12 @@ class Numbers(Task):
     classes: list[str]
     activation: Any
 
-    def outputs(self, logits: torch.Tensor, embedding: Floats32) -> Outputs:
-        values = _array(self.activation(logits)).reshape(len(logits), -1)
+    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
+        values = array(self.activation(torch.from_numpy(logits))).reshape(len(logits), -1)
         predictions: list[Prediction] = [
             float(row[0]) if row.size == 1 else [float(value) for value in row] for row in values
         ]
-        return Outputs(_array(logits).reshape(len(logits), -1), embedding, predictions, None, None, None)
+        return Outputs(logits, embedding, predictions, None, None, None)
 
 
 def task_of(learner: Any) -> Task:
@@ -107,8 +108,3 @@ def task_of(learner: Any) -> Task:
         f"The loss function {loss} decodes predictions of {len(classes)} classes to shape {tuple(decoded.shape)}, which "
         "is neither one class nor several. Tidegate serves classification and regression."
     )
-
-
-def _array(tensor: torch.Tensor) -> Floats32:
-    plain = tensor.as_subclass(torch.Tensor)
-    return plain.detach().to("cpu", torch.float32).numpy()

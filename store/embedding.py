@@ -12,20 +12,23 @@ _LENGTH = struct.Struct("<I")
 FloatArray = npt.NDArray[np.floating]
 
 
-def encode_embedding(embedding: FloatArray) -> bytes:
-    """Encode one embedding of shape `(d,)` as its length and float16 values.
+def encode_embeddings(embeddings: FloatArray) -> list[bytes]:
+    """Encode embeddings of shape `(n, d)`, each as its length and float16 values.
 
     Values past the range of float16 (±65,504) become infinite, which the scorers flag as out of domain.
     """
     with np.errstate(over="ignore"):
-        values = np.asarray(embedding).astype("<f2")
-    return _LENGTH.pack(values.shape[0]) + values.tobytes()
+        return _encode(np.asarray(embeddings).astype("<f2"))
 
 
-def encode_logits(logits: FloatArray) -> bytes:
-    """Encode logits of shape `(c,)` as their length and float32 values."""
-    values = np.asarray(logits).astype("<f4")
-    return _LENGTH.pack(values.shape[0]) + values.tobytes()
+def encode_logits(logits: FloatArray) -> list[bytes]:
+    """Encode logits of shape `(n, c)`, each row as its length and float32 values."""
+    return _encode(np.asarray(logits).astype("<f4"))
+
+
+def _encode(rows: FloatArray) -> list[bytes]:
+    length = _LENGTH.pack(rows.shape[1])
+    return [length + row.tobytes() for row in rows]
 
 
 def decode_embeddings(columns: list[bytes]) -> npt.NDArray[np.float32]:

@@ -70,6 +70,12 @@ class NotFound(TidegateError):
     title = "Not found"
 
 
+class TimedOut(TidegateError):
+    """The answer would come too late for its caller."""
+
+    title = "The answer took too long"
+
+
 class Overloaded(TidegateError):
     """More work is waiting than the gateway accepts.
 

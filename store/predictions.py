@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,30 @@ import numpy.typing as npt
 from sqlalchemy import and_, delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from store.embedding import decode_embeddings, decode_logits, encode_embedding, encode_logits
+from store.embedding import decode_embeddings, decode_logits, encode_embeddings, encode_logits
 from store.engine import Database
 from store.tables import InputRow, PredictionRow
 
 # SQLite takes at most 32,766 parameters in a statement.
 _IDS_PER_QUERY = 5_000
+_COLUMNS = (
+    "id",
+    "model_sha256",
+    "at",
+    "prediction",
+    "class_index",
+    "confidence",
+    "ood_score",
+    "ood_p_value",
+    "flagged",
+    "latency_seconds",
+    "tags",
+    "embedding",
+    "logits",
+)
+# Of the tables, not of their classes: the object-relational layer costs more per row than the database.
+_INSERT_PREDICTIONS = insert(PredictionRow.__table__)  # type: ignore[arg-type]
+_INSERT_INPUTS = insert(InputRow.__table__)  # type: ignore[arg-type]
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,6 +68,76 @@ class PredictionRecord:
     embedding: npt.NDArray[np.floating]
     logits: npt.NDArray[np.floating]
     raw_input: RawInput | None = None
+
+
+@dataclass(frozen=True)
+class PredictionBatch:
+    """n predictions of one model, by column, as a forward pass makes them; see `PredictionRecord` for what each is.
+
+    `embeddings` have shape `(n, d)`, `logits` `(n, c)`.
+    """
+
+    model_sha256: str
+    ids: list[UUID]
+    at: list[datetime]
+    predictions: list[str]
+    class_indices: list[int | None]
+    confidences: list[float | None]
+    ood_scores: list[float | None]
+    ood_p_values: list[float | None]
+    flagged: list[bool | None]
+    latencies_seconds: list[float]
+    tags: list[dict[str, Any] | None]
+    embeddings: npt.NDArray[np.floating]
+    logits: npt.NDArray[np.floating]
+    raw_inputs: list[RawInput | None]
+
+    @classmethod
+    def of(cls, model_sha256: str, records: Sequence[PredictionRecord]) -> "PredictionBatch":
+        """Single records, put together."""
+        return cls(
+            model_sha256=model_sha256,
+            ids=[record.id for record in records],
+            at=[record.at for record in records],
+            predictions=[record.prediction for record in records],
+            class_indices=[record.class_index for record in records],
+            confidences=[record.confidence for record in records],
+            ood_scores=[record.ood_score for record in records],
+            ood_p_values=[record.ood_p_value for record in records],
+            flagged=[record.flagged for record in records],
+            latencies_seconds=[record.latency_seconds for record in records],
+            tags=[record.tags for record in records],
+            embeddings=np.stack([record.embedding for record in records]),
+            logits=np.stack([record.logits for record in records]),
+            raw_inputs=[record.raw_input for record in records],
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the table of predictions."""
+        columns = (
+            self.ids,
+            repeat(self.model_sha256),
+            self.at,
+            self.predictions,
+            self.class_indices,
+            self.confidences,
+            self.ood_scores,
+            self.ood_p_values,
+            self.flagged,
+            self.latencies_seconds,
+            self.tags,
+            encode_embeddings(self.embeddings),
+            encode_logits(self.logits),
+        )
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=False)]
+
+    def input_rows(self) -> list[dict[str, Any]]:
+        """The rows of the table of inputs."""
+        return [
+            {"prediction_id": id_, "at": at, "media_type": raw.media_type, "content": raw.content}
+            for id_, at, raw in zip(self.ids, self.at, self.raw_inputs, strict=True)
+            if raw is not None
+        ]
 
 
 @dataclass(frozen=True)
@@ -109,45 +197,27 @@ class PredictionRepository:
         self._database = database
 
     def record(self, model_sha256: str, records: Sequence[PredictionRecord]) -> None:
-        """Write a micro-batch in one transaction; durable when this returns.
+        """Write predictions of one model in one transaction; durable when this returns.
 
         Raises:
-            StoreUnavailable: nothing of the batch was written.
+            StoreUnavailable: nothing was written.
         """
-        if not records:
-            return
-        rows = [
-            {
-                "id": record.id,
-                "model_sha256": model_sha256,
-                "at": record.at,
-                "prediction": record.prediction,
-                "class_index": record.class_index,
-                "confidence": record.confidence,
-                "ood_score": record.ood_score,
-                "ood_p_value": record.ood_p_value,
-                "flagged": record.flagged,
-                "latency_seconds": record.latency_seconds,
-                "tags": record.tags,
-                "embedding": encode_embedding(record.embedding),
-                "logits": encode_logits(record.logits),
-            }
-            for record in records
-        ]
-        inputs = [
-            {
-                "prediction_id": record.id,
-                "at": record.at,
-                "media_type": record.raw_input.media_type,
-                "content": record.raw_input.content,
-            }
-            for record in records
-            if record.raw_input is not None
-        ]
+        if records:
+            self.record_batches([PredictionBatch.of(model_sha256, records)])
+
+    def record_batches(self, batches: Sequence[PredictionBatch]) -> None:
+        """Write batches in one transaction; durable when this returns.
+
+        Raises:
+            StoreUnavailable: nothing was written.
+        """
+        rows = [row for batch in batches for row in batch.rows()]
+        inputs = [row for batch in batches for row in batch.input_rows()]
         with self._database.writing() as session:
-            session.execute(insert(PredictionRow), rows)
+            connection = session.connection()
+            connection.execute(_INSERT_PREDICTIONS, rows)
             if inputs:
-                session.execute(insert(InputRow), inputs)
+                connection.execute(_INSERT_INPUTS, inputs)
 
     def count(self, model_sha256: str | None = None) -> int:
         """How many predictions are recorded, of one model or of all."""

@@ -1,5 +1,6 @@
 """The serving process: socket first, then learner, record, gateway, and the monitor beside it."""
 
+import gc
 import logging
 import signal
 import socket
@@ -8,13 +9,17 @@ from types import TracebackType
 
 import typer
 import uvicorn
+from threadpoolctl import threadpool_limits
 
 from monitor.reference import Reference
 from serving.adapters import Limits
 from serving.application import create_application
+from serving.engine import Engine
 from serving.gateway import Gateway
+from serving.tuning import Trial, Tuning, tune, tuning_beside, use
 from store import Store
 from store.errors import BadSettings
+from store.predictions import RawInput
 from tidegate.cli.loading import load_engine
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
@@ -54,9 +59,13 @@ class Server:
         reference = None if reference_path is None else Reference.load(reference_path)
         store = Store.open(settings.store)
         engine = load_engine(export, sha256, imports, Limits(settings.serving.maximum_megapixels))
-        gateway = Gateway(engine, reference, store, settings.serving)
+        tuned = self._tuned(engine, export, reference)
+        gateway = Gateway(engine, reference, store, settings.serving, patience_seconds=tuned.saved_by_batching_seconds)
         app = create_application(gateway, settings.monitor)
-        self._greet(gateway, reference_path)
+        self._greet(gateway, reference_path, tuned)
+        # What is loaded stays: collecting garbage among it takes long, at any moment.
+        gc.collect()
+        gc.freeze()
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -73,13 +82,28 @@ class Server:
         finally:
             store.close()
 
-    def _greet(self, gateway: Gateway, reference_path: Path | None) -> None:
+    def _tuned(self, engine: Engine, export: Path, reference: Reference | None) -> Trial:
+        """The fastest backend and number of threads, as measured now or before, in use."""
+        inputs = [] if reference is None else [RawInput(probe.media_type, probe.content) for probe in reference.probes]
+        kept = tuning_beside(export)
+        tuning = Tuning.load(kept, engine.loaded.sha256)
+        if tuning is None:
+            tuning = tune(engine, inputs, thorough=False)
+            tuning.save(kept)
+        use(engine, tuning.chosen, inputs)
+        # The scorer's products of small matrices gain nothing from threads that the model wants.
+        threadpool_limits(limits=tuning.chosen.threads, user_api="blas")
+        return tuning.chosen
+
+    def _greet(self, gateway: Gateway, reference_path: Path | None, tuned: Trial) -> None:
         lines = [
             f"Tidegate serves {gateway.model.name} at {self._address}",
             f"  try it     {self._address}/try",
             f"  reports    {self._address}/reports",
             f"  API        {self._address}/docs",
             f"  record     {gateway.store.database.label}",
+            f"  runs by    {tuned.backend}, {tuned.threads} thread{'s' if tuned.threads > 1 else ''}: "
+            f"{tuned.alone_ms:.3g} ms an input, {tuned.batched_ms:.3g} ms in a batch",
         ]
         if reference_path is None:
             lines.append(

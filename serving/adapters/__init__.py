@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from serving.adapters.base import Adapter, Item, Limits
+from serving.adapters.base import Adapter, Collated, Item, Limits
+from serving.adapters.collab import Collab
 from serving.adapters.tabular import Tabular
+from serving.adapters.text import Text
 from serving.adapters.vision import Vision
 from store.errors import BadLearner
 
-ADAPTERS: tuple[type[Adapter], ...] = (Tabular, Vision)
+# A collab learner's data is a table too, so it is asked first.
+ADAPTERS: tuple[type[Adapter], ...] = (Collab, Tabular, Text, Vision)
 
 
 def adapter_of(learner: Any, limits: Limits) -> Adapter:
@@ -19,11 +22,11 @@ def adapter_of(learner: Any, limits: Limits) -> Adapter:
     for kind in ADAPTERS:
         if kind.serves(learner):
             return kind(learner, limits)
-    served = " and ".join(kind.application for kind in ADAPTERS)
+    served = ", ".join(kind.application for kind in ADAPTERS)
     raise BadLearner(
-        f"Tidegate serves {served} learners so far, and this one's data is a "
-        f"{type(learner.dls.valid_ds).__name__}, which is neither."
+        f"Tidegate serves {served} learners, and this one's data is a {type(learner.dls.valid_ds).__name__} "
+        f"of another kind."
     )
 
 
-__all__ = ["ADAPTERS", "Adapter", "Item", "Limits", "adapter_of"]
+__all__ = ["ADAPTERS", "Adapter", "Collated", "Item", "Limits", "adapter_of"]

@@ -3,14 +3,17 @@
 import io
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image, UnidentifiedImageError
 
-from serving.adapters.base import Adapter, Item, Limits
+from serving.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
+from serving.adapters.vision_steps import ShortCut, image_type, short_cut_of
 from store.errors import BadInput, BadLearner
 from store.predictions import RawInput
 
@@ -18,6 +21,8 @@ from store.predictions import RawInput
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
+# Of a normalised pixel: far below what moves a probability by 1e-4.
+_SAME = 1e-4
 _READABLE = "Send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
 
 
@@ -25,6 +30,7 @@ class Vision(Adapter):
     """A learner over images."""
 
     application: ClassVar[str] = "vision"
+    takes: ClassVar[Literal["pictures", "rows", "texts"]] = "pictures"
 
     def __init__(self, learner: Any, limits: Limits) -> None:
         self._maximum_pixels = limits.maximum_megapixels * 1e6
@@ -32,39 +38,47 @@ class Vision(Adapter):
             raise BadLearner(f"This learner takes {learner.dls.n_inp} inputs at once; Tidegate serves those with one.")
         self._dl = _validation_loader(learner)
         self._pipeline = self._dl.dataset.tls[0].tfms
+        self._short_cut = short_cut_of(self._dl)
+        if self._short_cut is not None and not self._agrees(self._short_cut):
+            self._short_cut = None
+        self.in_graph = None if self._short_cut is None else self._short_cut.arithmetic
 
     @classmethod
     def serves(cls, learner: Any) -> bool:
         from fastai.data.core import Datasets
-        from fastai.vision.core import PILBase
 
         dataset = learner.dls.valid_ds
         if not isinstance(dataset, Datasets) or not dataset.tls:
             return False
-        return any(_makes(transform, PILBase) for transform in dataset.tls[0].tfms.fs)
+        return any(image_type(transform) is not None for transform in dataset.tls[0].tfms.fs)
 
     def decode(self, raw: RawInput) -> Item:
-        self._check_header(raw.content)
+        image = self._opened(raw.content)
         try:
-            decoded = self._dl.after_item((self._pipeline(raw.content),))
+            return Item(self._in_full(raw.content) if self._short_cut is None else self._short_cut.decode(image))
         except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
             raise BadInput(f"The image is damaged: {error}. {_READABLE}") from error
-        return Item(decoded)
 
-    def _check_header(self, content: bytes) -> None:
+    def _in_full(self, content: bytes) -> tuple[Any, ...]:
+        sample: tuple[Any, ...] = self._dl.after_item((self._pipeline(content),))
+        return sample
+
+    def _opened(self, content: bytes) -> Image.Image:
+        """The image with its header read and judged, and no pixel decoded."""
         if not content:
             raise BadInput(f"The image is empty: 0 bytes came. {_READABLE}")
         try:
-            with Image.open(io.BytesIO(content)) as image:
-                kind, (width, height) = image.format, image.size
+            image = Image.open(io.BytesIO(content))
         except Image.DecompressionBombError as error:
             raise self._too_many_pixels(str(error)) from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise BadInput(f"These {len(content):,} bytes are not an image that can be read. {_READABLE}") from error
-        if kind not in FORMATS:
-            raise BadInput(f"Images of format {kind} are not accepted. {_READABLE}", status=415)
+        if image.format not in FORMATS:
+            raise BadInput(f"Images of format {image.format} are not accepted. {_READABLE}", status=415)
+        width, height = image.size
         if width * height > self._maximum_pixels:
             raise self._too_many_pixels(f"{width} × {height} pixels")
+        return image
 
     def _too_many_pixels(self, size: str) -> BadInput:
         return BadInput(
@@ -73,20 +87,31 @@ class Vision(Adapter):
             status=413,
         )
 
-    def batch(self, items: Sequence[Item]) -> tuple[Any, ...]:
-        from fastai.torch_core import to_device
+    def collate(self, items: Sequence[Item]) -> Collated:
+        if self._short_cut is not None:
+            return Collated((torch.from_numpy(np.stack([item.content for item in items])),))
+        return Collated(collate_in_full(self._dl, [item.content for item in items])[:1])
 
-        samples = [item.content for item in items]
-        # fastai tells the batch transforms that they validate (and do not augment) only when an iteration begins.
-        self._dl.before_iter()
-        collated = self._dl.retain(self._dl.create_batch(self._dl.before_batch(samples)), samples)
-        return tuple(self._dl.after_batch(to_device(collated, self._dl.device)))[:1]
+    def _agrees(self, short_cut: ShortCut) -> bool:
+        """Whether the short cut makes of several pictures what the learner's own pipeline makes of them."""
+        for raw in self.examples():
+            decoded = short_cut.decode(self._opened(raw.content))
+            sample = self._in_full(raw.content)
+            if not np.array_equal(np.moveaxis(decoded, -1, 0), np.asarray(sample[0])):
+                return False
+            quick = short_cut.arithmetic(torch.from_numpy(decoded[None]))
+            full = collate_in_full(self._dl, [sample])[0]
+            if quick.shape != full.shape or not torch.allclose(quick, full.float(), atol=_SAME):
+                return False
+        return True
 
     def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
-        return np.asarray(item.content[0], np.float32).ravel()
+        # Channels first, as the learner's own pipeline has them.
+        pixels = item.content[0] if self._short_cut is None else np.moveaxis(item.content, -1, 0)
+        return np.asarray(pixels, np.float32).ravel()
 
-    def example(self) -> RawInput:
-        return RawInput("image/png", _picture())
+    def examples(self) -> list[RawInput]:
+        return [RawInput("image/png", content) for content in _pictures()]
 
     def columns(self, raw: RawInput) -> dict[str, Any]:
         return {}
@@ -99,10 +124,7 @@ def raw_image(item: Any) -> RawInput:
     if isinstance(item, str | Path):
         content = Path(item).read_bytes()
         return RawInput(media_type_of(content), content)
-    image = item if isinstance(item, Image.Image) else Image.fromarray(np.asarray(item))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return RawInput("image/png", buffer.getvalue())
+    return RawInput("image/png", encoded(item if isinstance(item, Image.Image) else Image.fromarray(np.asarray(item))))
 
 
 def media_type_of(content: bytes) -> str:
@@ -116,10 +138,8 @@ def media_type_of(content: bytes) -> str:
 
 def source_of(dataset: Any, item: Any) -> Any:
     """What the learner's pipeline opens for a training item: its getters applied, up to the step that makes an image."""
-    from fastai.vision.core import PILBase
-
     for transform in dataset.tls[0].tfms.fs:
-        if isinstance(item, bytes | Image.Image) or _makes(transform, PILBase):
+        if isinstance(item, bytes | Image.Image) or image_type(transform) is not None:
             break
         item = transform(item)
     return item
@@ -130,7 +150,7 @@ def _validation_loader(learner: Any) -> Any:
 
     Learners made from a data frame or with `get_x` begin with steps that turn a row into a path.
     """
-    picture = _picture()
+    picture = _pictures()[0]
     steps = learner.dls.valid_ds.tls[0].tfms.fs
     errors = []
     for start in range(len(steps)):
@@ -147,18 +167,19 @@ def _validation_loader(learner: Any) -> Any:
     )
 
 
-def _makes(transform: Any, kind: type) -> bool:
-    """Whether a step of a pipeline is an image type's `create`."""
-    functions = [transform, getattr(transform, "encodes", None)]
-    owners = []
-    for function in functions:
-        methods = getattr(function, "methods", None) or []
-        implementations = [getattr(method, "implementation", method) for method in methods]
-        owners += [getattr(candidate, "__self__", None) for candidate in [function, *implementations]]
-    return any(isinstance(owner, type) and issubclass(owner, kind) for owner in owners)
+@cache
+def _pictures() -> list[bytes]:
+    """A gradient, flat ones, noise; square and not, in colour and grey."""
+    gradient = Image.linear_gradient("L").resize((64, 64))
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 64), (48, 96), (96, 48), (300, 200))]
+    dark = Image.fromarray(noise[0] // 16)
+    pictures = [gradient.convert("RGB"), *map(Image.fromarray, noise), dark, Image.new("RGB", (64, 64)), gradient]
+    return [encoded(picture) for picture in pictures]
 
 
-def _picture() -> bytes:
+def encoded(image: Image.Image) -> bytes:
+    """A picture as a PNG file."""
     buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -7,13 +7,16 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from serving import problems
+from serving.body import Receive, read_body
 from serving.gateway import Answered, Gateway
-from serving.requests import TAGS_HEADER, read_request
+from serving.requests import TAGS_HEADER, parse_request
 from serving.routes.state import Shared, json_response
 from store.errors import BadInput
 
 router = APIRouter(tags=["predictions"])
 
+TIMEOUT_HEADER = "tidegate-timeout"
+_LONGEST_SECONDS = 600.0
 NO_REFERENCE = (
     "This model has no reference, so nothing is scored. "
     "Make one with `tidegate profile export.pkl --data TRAINING_DATA`."
@@ -94,6 +97,7 @@ _BODY = {
                     },
                 }
             },
+            "text/plain": {"schema": {"type": "string", "example": "I liked it."}},
         },
     },
     "parameters": [
@@ -103,7 +107,14 @@ _BODY = {
             "required": False,
             "schema": {"type": "string", "example": '{"site": "berlin"}'},
             "description": "slices of this request, as a small JSON object",
-        }
+        },
+        {
+            "name": TIMEOUT_HEADER,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "number", "example": 2.5},
+            "description": "seconds the caller waits; what has not begun by then is dropped and not recorded",
+        },
     ],
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -123,38 +134,69 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 async def predict(request: Request, state: Shared) -> Response:
     """Predict one or many inputs; each is recorded before it is answered.
 
-    Pictures: multipart/form-data with the field `file`, repeated, or the bytes of one image. Tables: JSON rows.
+    Pictures: multipart/form-data with the field `file`, repeated, or the bytes of one image. Tables: JSON rows. Texts:
+    JSON texts, or one text as text/plain.
     """
-    gateway = state.gateway
-    asked = await read_request(request, gateway.engine.adapter.application, gateway.settings)
-    answers = await gateway.predict(asked.inputs, asked.tags)
+    return await answer(dict(request.scope["headers"]), request.receive, state.gateway)
+
+
+async def answer(headers: dict[bytes, bytes], receive: Receive, gateway: Gateway) -> Response:
+    """Predict what a request brings. Both FastAPI's route and the way past it (`serving.application`) end here.
+
+    Raises:
+        TidegateError: see `Gateway.predict`.
+    """
+    body = await read_body(headers, receive, gateway.settings)
+    asked = parse_request(headers, body, gateway.engine.adapter, gateway.settings)
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+    answers = await gateway.predict(asked.inputs, asked.tags, gone=gone, seconds=_patience(headers))
     located = [
-        _located(answer, asked.field.format(place)) if isinstance(answer, BadInput) else answer
-        for place, answer in enumerate(answers)
+        _located(one, asked.field.format(place)) if isinstance(one, BadInput) else one
+        for place, one in enumerate(answers)
     ]
-    refused = [answer for answer in located if isinstance(answer, BadInput)]
+    refused = [one for one in located if isinstance(one, BadInput)]
     if len(refused) == len(located):
         return _all_refused(refused)
-    body: dict[str, Any] = {"predictions": [_answer(gateway, one) for one in located], "model": gateway.model.sha256}
+    content: dict[str, Any] = {"predictions": [_answer(gateway, one) for one in located], "model": gateway.model.sha256}
     if gateway.reference is None:
-        body["ood_reason"] = NO_REFERENCE
-    return json_response(body)
+        content["ood_reason"] = NO_REFERENCE
+    return json_response(content)
+
+
+def _patience(headers: dict[bytes, bytes]) -> float | None:
+    sent = headers.get(TIMEOUT_HEADER.encode())
+    if sent is None:
+        return None
+    try:
+        seconds = float(sent)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise BadInput(
+            f"The header {TIMEOUT_HEADER} takes seconds above 0 and at most {_LONGEST_SECONDS:g}.", field=TIMEOUT_HEADER
+        )
+    return seconds
 
 
 def _answer(gateway: Gateway, answer: Answered | BadInput) -> dict[str, Any]:
     if isinstance(answer, BadInput):
         return {"problem": problems.problem(answer)}
+    probabilities = answer.probabilities
     body: dict[str, Any] = {
-        "id": str(answer.record.id),
+        "id": answer.id,
         "prediction": answer.prediction,
         "probabilities": None
-        if answer.probabilities is None
-        else dict(zip(gateway.engine.task.classes, answer.probabilities, strict=True)),
-        "confidence": answer.record.confidence,
+        if probabilities is None
+        else dict(zip(gateway.engine.task.classes, probabilities, strict=True)),
+        "confidence": answer.confidence,
         "ood": answer.ood,
     }
     if answer.notes:
-        body["notes"] = list(answer.notes)
+        body["notes"] = answer.notes
     return body
 
 

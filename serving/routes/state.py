@@ -36,6 +36,6 @@ def curl_line(gateway: Gateway, request: Request) -> str:
     """A prediction from the command line, ready to paste."""
     address = f"{str(request.base_url).rstrip('/')}/v1/predict"
     if gateway.engine.adapter.application == "tabular":
-        row = gateway.engine.adapter.example().content.decode()
+        row = gateway.engine.adapter.examples()[0].content.decode()
         return f"curl {address} -H 'content-type: application/json' \\\n  -d '{{\"rows\": [{row}]}}'"
     return f"curl {address} -F file=@picture.png"

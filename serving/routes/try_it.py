@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 from reports import pages
 from reports.pictures import thumbnail_uri
 from serving import problems
-from serving.requests import read_fields, read_request
+from serving.body import read_body
+from serving.requests import form_fields, parse_request
 from serving.routes.state import Shared, State, curl_line
 from store.errors import BadInput, Overloaded, StoreUnavailable, TidegateError
 from store.predictions import RawInput
@@ -30,12 +31,13 @@ async def answer(request: Request, state: Shared) -> Response:
     gateway = state.gateway
     row: dict[str, Any] | None = None
     try:
-        if gateway.engine.adapter.application == "tabular":
-            row = _typed(await read_fields(request, gateway.settings), _example_row(state) or {})
+        headers = dict(request.scope["headers"])
+        body = await read_body(headers, request.receive, gateway.settings)
+        if gateway.engine.adapter.takes == "rows":
+            row = _typed(form_fields(headers, body), _example_row(state) or {})
             inputs = [RawInput("application/json", orjson.dumps(row))]
         else:
-            asked = await read_request(request, gateway.engine.adapter.application, gateway.settings)
-            inputs = asked.inputs[:1]
+            inputs = parse_request(headers, body, gateway.engine.adapter, gateway.settings).inputs[:1]
         (result,) = await gateway.predict(inputs, TAGS)
     except (BadInput, Overloaded, StoreUnavailable) as error:
         return _refused(request, state, row, error)
@@ -59,7 +61,7 @@ def _refused(request: Request, state: State, row: dict[str, Any] | None, error: 
 
 def _example_row(state: State) -> dict[str, Any] | None:
     adapter = state.gateway.engine.adapter
-    return adapter.columns(adapter.example()) or None
+    return adapter.columns(adapter.examples()[0]) or None
 
 
 def _typed(sent: dict[str, str], example: dict[str, Any]) -> dict[str, Any]:

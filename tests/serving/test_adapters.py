@@ -18,7 +18,7 @@ from tests.conftest import Trained
 @pytest.mark.parametrize("which", ["digits_engine", "cells_engine"])
 def test_every_adapter_takes_its_own_example(which: str, request: pytest.FixtureRequest) -> None:
     engine: Engine = request.getfixturevalue(which)
-    assert len(engine.predict([engine.adapter.example()])) == 1
+    assert len(engine.predict([engine.adapter.examples()[0]])) == 1
     assert type(engine.adapter) in ADAPTERS
 
 
@@ -206,5 +206,5 @@ def test_a_learner_of_no_served_application_is_refused_at_the_start() -> None:
         class dls:  # noqa: N801
             valid_ds = train_ds = (1, 2, 3)
 
-    with pytest.raises(BadLearner, match="tabular and vision"):
+    with pytest.raises(BadLearner, match="collab, tabular, text, vision"):
         adapter_of(Nothing(), Limits())

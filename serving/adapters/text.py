@@ -1,0 +1,88 @@
+"""Texts: tokenized and numericalized by the learner's own steps."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
+from store.errors import BadInput, BadLearner
+from store.predictions import RawInput
+
+_EXAMPLES = (
+    "A short text.",
+    "I liked it very much, and would see it again with friends; the second half above all.",
+    "No.",
+    "It was too long, too loud and too dark. " * 12,
+)
+
+
+class Text(Adapter):
+    """A learner over texts."""
+
+    application: ClassVar[str] = "text"
+    takes: ClassVar[Literal["pictures", "rows", "texts"]] = "texts"
+    fixed_steps: ClassVar[bool] = False
+
+    def __init__(self, learner: Any, limits: Limits) -> None:
+        self._maximum_characters = limits.maximum_characters
+        if learner.dls.n_inp != 1:
+            raise BadLearner(f"This learner takes {learner.dls.n_inp} inputs at once; Tidegate serves those with one.")
+        try:
+            self._dl = learner.dls.test_dl([_EXAMPLES[0]], num_workers=0, bs=1)
+            self._pipeline = self._dl.dataset.tls[0].tfms
+            self._dl.one_batch()
+        except Exception as error:
+            raise BadLearner(
+                f"The learner's steps fail on a plain text: {type(error).__name__}: {error}. "
+                f"They are {learner.dls.valid_ds.tls[0].tfms}."
+            ) from error
+        # Tokenizers keep caches that several threads must not write at once.
+        self._lock = threading.Lock()
+
+    @classmethod
+    def serves(cls, learner: Any) -> bool:
+        from fastai.data.core import Datasets
+        from fastai.text.data import Numericalize
+
+        dataset = learner.dls.valid_ds
+        if not isinstance(dataset, Datasets) or not dataset.tls:
+            return False
+        return any(isinstance(step, Numericalize) for step in dataset.tls[0].tfms.fs)
+
+    def decode(self, raw: RawInput) -> Item:
+        try:
+            text = raw.content.decode()
+        except UnicodeDecodeError as error:
+            raise BadInput(f"The text is not UTF-8: {error}. Send it as UTF-8.") from error
+        if not text.strip():
+            raise BadInput("The text is empty. Send some words.")
+        if len(text) > self._maximum_characters:
+            raise BadInput(
+                f"The text has {len(text):,} characters, and at most {self._maximum_characters:,} are taken. Send a part.",
+                status=413,
+            )
+        with self._lock:
+            return Item(self._dl.after_item((self._pipeline(text),)))
+
+    def collate(self, items: Sequence[Item]) -> Collated:
+        # fastai's recurrent models drop rows from the batch as texts end, and so want the longest first.
+        lengths = np.array([len(item.content[0]) for item in items])
+        order = np.argsort(-lengths, kind="stable")
+        return Collated(collate_in_full(self._dl, [items[place].content for place in order])[:1], order)
+
+    def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
+        return np.asarray(item.content[0], np.float32)
+
+    def examples(self) -> list[RawInput]:
+        return [raw_text(text) for text in _EXAMPLES]
+
+    def columns(self, raw: RawInput) -> dict[str, Any]:
+        return {}
+
+
+def raw_text(text: str) -> RawInput:
+    """A text as the gateway receives it."""
+    return RawInput("text/plain", text.encode())
