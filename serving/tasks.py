@@ -90,7 +90,7 @@ def task_of(learner: Any) -> Task:
     loss = learner.loss_func
     activation = getattr(loss, "activation", lambda logits: logits)
     decodes = getattr(loss, "decodes", lambda activated: activated)
-    vocabulary = getattr(learner.dls, "vocab", None)
+    vocabulary = _vocabulary(learner)
     if not vocabulary:
         return Numbers([], activation)
     if not all(isinstance(entry, str | int | float | bool | np.generic) for entry in vocabulary):
@@ -108,3 +108,13 @@ def task_of(learner: Any) -> Task:
         f"The loss function {loss} decodes predictions of {len(classes)} classes to shape {tuple(decoded.shape)}, which "
         "is neither one class nor several. Tidegate serves classification and regression."
     )
+
+
+def _vocabulary(learner: Any) -> Any:
+    """The classes of the target, or of all targets; texts have a vocabulary of words before it."""
+    vocabulary = getattr(learner.dls, "vocab", None)
+    steps = getattr(learner.dls.valid_ds, "tls", ())
+    one_target = len(steps) - learner.dls.n_inp == 1
+    if vocabulary and one_target and not isinstance(vocabulary[0], str | int | float | bool | np.generic):
+        return vocabulary[-1] if len(vocabulary) > 1 else None
+    return vocabulary

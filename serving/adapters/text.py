@@ -39,6 +39,7 @@ class Text(Adapter):
                 f"The learner's steps fail on a plain text: {type(error).__name__}: {error}. "
                 f"They are {learner.dls.valid_ds.tls[0].tfms}."
             ) from error
+        self._chunks = _chunks(self._dl)
         # Tokenizers keep caches that several threads must not write at once.
         self._lock = threading.Lock()
 
@@ -71,7 +72,10 @@ class Text(Adapter):
         # fastai's recurrent models drop rows from the batch as texts end, and so want the longest first.
         lengths = np.array([len(item.content[0]) for item in items])
         order = np.argsort(-lengths, kind="stable")
-        return Collated(collate_in_full(self._dl, [items[place].content for place in order])[:1], order)
+        samples = [items[place].content for place in order]
+        if self._chunks is not None:
+            samples = _padded(samples, self._chunks)
+        return Collated(collate_in_full(self._dl, samples)[:1], order)
 
     def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
         return np.asarray(item.content[0], np.float32)
@@ -86,3 +90,26 @@ class Text(Adapter):
 def raw_text(text: str) -> RawInput:
     """A text as the gateway receives it."""
     return RawInput("text/plain", text.encode())
+
+
+def _chunks(dl: Any) -> Any:
+    """The step that pads texts to one length in chunks at their front, where that is how this loader does it."""
+    from fastai.text.data import Pad_Chunk
+
+    steps = list(dl.before_batch.fs)
+    return steps[0] if len(steps) == 1 and type(steps[0]) is Pad_Chunk and steps[0].pad_first else None
+
+
+def _padded(samples: list[Any], chunks: Any) -> list[Any]:
+    """Texts padded to a whole number of chunks.
+
+    fastai pads to the longest, and then takes the last hidden state from the wrong place for a text whose last chunk is
+    shared with padding before it: its `get_preds` differs by some hundredths with what else is in the batch. With whole
+    chunks every text is answered as `Learner.predict` answers it, whatever came beside it.
+    """
+    from fastai.text.data import pad_chunk
+
+    size = chunks.seq_len
+    length = -(-max(len(sample[0]) for sample in samples) // size) * size
+    padded = {"pad_idx": chunks.pad_idx, "pad_first": True, "seq_len": size, "pad_len": length}
+    return [(pad_chunk(sample[0], **padded), *sample[1:]) for sample in samples]

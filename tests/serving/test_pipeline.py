@@ -87,7 +87,9 @@ def test_a_single_client_is_answered_at_once_in_batches_of_one() -> None:
 
 
 @pytest.mark.parametrize("decode_threads", [0, 2])
-def test_an_input_that_cannot_be_read_is_refused_and_the_others_of_its_request_are_answered(decode_threads: int) -> None:
+def test_an_input_that_cannot_be_read_is_refused_and_the_others_of_its_request_are_answered(
+    decode_threads: int,
+) -> None:
     async def scene(pipeline: Pipeline[int, int, list[int]]) -> list[Any]:
         return await outcome(pipeline.submit([1, 1_013, 3]))
 
