@@ -8,8 +8,11 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 
 
-def publish(name: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> None:
-    """Print a table and keep it as Markdown."""
+def publish(
+    name: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "", command: str = ""
+) -> None:
+    """Print a table and keep it as Markdown, with the command that made it."""
+    command = command or f"python -m bench.detection {name.split('-')[0]}"
     cells = [[_text(value) for value in row] for row in rows]
     widths = [max(len(str(line[place])) for line in [columns, *cells]) for place in range(len(columns))]
 
@@ -22,9 +25,8 @@ def publish(name: str, title: str, columns: Sequence[str], rows: Sequence[Sequen
 
     rule = f"|{'|'.join('-' * (width + 2) if place == 0 else '-' * (width + 1) + ':' for place, width in enumerate(widths))}|"
     table = "\n".join([line(list(columns)), rule, *(line(row) for row in cells)])
-    question = name.split("-")[0]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    text = f"# {title}\n\n{table}\n\n{note}\n\nMeasured on {machine} by `python -m bench.detection {question}`.\n"
+    text = f"# {title}\n\n{table}\n\n{note}\n\nMeasured on {machine} by `{command}`.\n"
     print(text, flush=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text)

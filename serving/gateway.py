@@ -29,7 +29,7 @@ class Answered:
     """One recorded prediction as the caller is told of it.
 
     `ood` is None without a reference; a score in it that is infinite is None. Its `nearest` are the training rows most
-    like the input, nearest first, as places in the data the reference was made from.
+    like the input, nearest first, as places in the data the reference was made from. `stages` are seconds.
     """
 
     id: UUID
@@ -38,6 +38,7 @@ class Answered:
     confidence: float | None
     ood: dict[str, Any] | None
     notes: tuple[str, ...]
+    stages: dict[str, float]
 
 
 @dataclass(slots=True)
@@ -51,7 +52,6 @@ class Computed:
     forward_seconds: float
     score_seconds: float
     scored: float
-    record_seconds: float = 0.0
     recorded: float = 0.0
 
 
@@ -170,11 +170,10 @@ class Gateway:
         return Computed(batch, outputs, scores, began, forwarded - began, scored - forwarded, scored)
 
     def _record(self, passes: Sequence[tuple[Sequence[Job[Arrived, Answered]], Computed]]) -> list[list[Answered]]:
-        began = time.perf_counter()
         self._recorder.record([computed.batch for _, computed in passes])
         recorded = time.perf_counter()
         for _, computed in passes:
-            computed.record_seconds, computed.recorded = recorded - began, recorded
+            computed.recorded = recorded
             if self._minutes is not None and computed.scores is not None:
                 outputs = computed.outputs
                 self._minutes.add(computed.batch.at[0], outputs.embedding, outputs.logits, computed.scores)
@@ -219,6 +218,13 @@ def _answers(jobs: Sequence[Job[Arrived, Answered]], computed: Computed) -> list
                 "nearest": nearest[row],
             },
             notes=job.decoded.notes,
+            stages={
+                "decode": job.decode_seconds,
+                "wait": computed.began - job.started,
+                "forward": computed.forward_seconds,
+                "score": computed.score_seconds,
+                "record": computed.recorded - computed.scored,
+            },
         )
         for row, job in enumerate(jobs)
     ]

@@ -1,5 +1,6 @@
 """Predictions."""
 
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,6 +17,8 @@ from store.errors import BadInput
 router = APIRouter(tags=["predictions"])
 
 TIMEOUT_HEADER = "tidegate-timeout"
+# Whoever sends it is told how long each stage took, in the standard header Server-Timing.
+TIMING_HEADER = "tidegate-timing"
 _LONGEST_SECONDS = 600.0
 NO_REFERENCE = (
     "This model has no reference, so nothing is scored. "
@@ -146,8 +149,10 @@ async def answer(headers: dict[bytes, bytes], receive: Receive, gateway: Gateway
     Raises:
         TidegateError: see `Gateway.predict`.
     """
+    began = time.perf_counter()
     body = await read_body(headers, receive, gateway.settings)
     asked = parse_request(headers, body, gateway.engine.adapter, gateway.settings)
+    parsed = time.perf_counter()
 
     async def gone() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -164,7 +169,13 @@ async def answer(headers: dict[bytes, bytes], receive: Receive, gateway: Gateway
     content: dict[str, Any] = {"predictions": [_answer(gateway, one) for one in located], "model": gateway.model.sha256}
     if gateway.reference is None:
         content["ood_reason"] = NO_REFERENCE
-    return json_response(content)
+    response = json_response(content)
+    if TIMING_HEADER.encode() in headers:
+        first = next(one for one in answers if isinstance(one, Answered))
+        whole, inside = time.perf_counter() - began, sum(first.stages.values())
+        stages = {"parse": parsed - began, **first.stages, "reply": whole - (parsed - began) - inside}
+        response.headers["server-timing"] = ", ".join(f"{name};dur={1e3 * s:.3f}" for name, s in stages.items())
+    return response
 
 
 def _patience(headers: dict[bytes, bytes]) -> float | None:

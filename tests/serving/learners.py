@@ -218,27 +218,7 @@ def texts(folder: Path) -> Case:
     from fastai.text import all as fastai
 
     rng = np.random.default_rng(2)
-    words = np.array(
-        [
-            "the",
-            "film",
-            "was",
-            "good",
-            "bad",
-            "long",
-            "short",
-            "and",
-            "with",
-            "a",
-            "plot",
-            "that",
-            "never",
-            "ends,",
-            "again;",
-            "loud",
-            "Dark!",
-        ]
-    )
+    words = np.array(["the", "film", "was", "good", "bad", "long,", "short;", "and", "Dark!", "plot", "again."])
     lengths = rng.integers(1, 200, 400)
     written = [" ".join(rng.choice(words, length)) for length in lengths]
     table = pd.DataFrame({"text": written, "label": [str("good" in text) for text in written]})

@@ -28,7 +28,7 @@ def engine(case: Case) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def expected(engine: Engine, case: Case) -> tuple[np.ndarray, list[str]]:
+def expected(engine: Engine, case: Case) -> tuple[np.ndarray, list]:
     """The learner's own outputs and decoded predictions."""
     learner = engine.loaded.learner
     with learner.no_bar():
@@ -40,7 +40,8 @@ def expected(engine: Engine, case: Case) -> tuple[np.ndarray, list[str]]:
     if engine.task.name == "single_label":
         return outputs, [classes[int(place)] for place in decoded]
     if engine.task.name == "multi_label":
-        return outputs, [[name for name, on in zip(classes, row, strict=True) if on] for row in decoded.numpy() > 0.5]
+        several: list = [[name for name, on in zip(classes, row, strict=True) if on] for row in decoded.numpy() > 0.5]
+        return outputs, several
     return outputs.reshape(len(outputs), -1), []
 
 

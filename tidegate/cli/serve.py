@@ -15,6 +15,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     export: Export,
     reference: Reference = None,
+    no_reference: Annotated[
+        bool, typer.Option("--no-reference", help="Score nothing, even if a .reference lies beside the export.")
+    ] = False,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; by default 127.0.0.1, this machine only.")
     ] = None,
@@ -48,7 +51,7 @@ def serve(
     from tidegate.server import Server
 
     with Server(settings) as server:
-        server.run(export, _found(export, reference), sha256, import_)
+        server.run(export, None if no_reference else _found(export, reference), sha256, import_)
 
 
 def _found(export: Path, reference: Path | None) -> Path | None:
