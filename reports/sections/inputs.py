@@ -9,8 +9,10 @@ import orjson
 from monitor.watch import Watched
 from reports.pictures import data_uri, thumbnail_uri
 from reports.sections.base import Record, Values
+from store.predictions import RawInput
 
 COLUMNS = 8
+CHARACTERS = 400
 
 
 def inputs_at(watched: Watched, record: Record, places: Sequence[int]) -> list[Values]:
@@ -25,7 +27,7 @@ def inputs_at(watched: Watched, record: Record, places: Sequence[int]) -> list[V
     for rank, place in enumerate(places):
         raw = inputs.get(recorded.ids[place])
         picture = thumbnail_uri(raw.content) if raw and raw.media_type.startswith("image/") else None
-        row = orjson.loads(raw.content) if raw and raw.media_type == "application/json" else None
+        row = None if raw is None else _row(raw)
         example = None
         if examples is not None and nearest is not None:
             at = int(nearest[rank])
@@ -49,6 +51,13 @@ def inputs_at(watched: Watched, record: Record, places: Sequence[int]) -> list[V
             }
         )
     return shown
+
+
+def _row(raw: RawInput) -> Values | None:
+    if raw.media_type == "text/plain":
+        return {"text": raw.content.decode(errors="replace")[:CHARACTERS]}
+    row: Values | None = orjson.loads(raw.content) if raw.media_type == "application/json" else None
+    return row
 
 
 def cards(inputs: Sequence[Values]) -> str:

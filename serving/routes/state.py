@@ -35,7 +35,9 @@ def json_response(content: Any, status: int = 200) -> Response:
 def curl_line(gateway: Gateway, request: Request) -> str:
     """A prediction from the command line, ready to paste."""
     address = f"{str(request.base_url).rstrip('/')}/v1/predict"
-    if gateway.engine.adapter.application == "tabular":
+    if gateway.engine.adapter.takes == "texts":
+        return f"curl {address} -H 'content-type: text/plain' -d 'A short text.'"
+    if gateway.engine.adapter.takes == "rows":
         row = gateway.engine.adapter.examples()[0].content.decode()
         return f"curl {address} -H 'content-type: application/json' \\\n  -d '{{\"rows\": [{row}]}}'"
     return f"curl {address} -F file=@picture.png"

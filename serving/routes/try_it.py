@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from reports import pages
 from reports.pictures import thumbnail_uri
 from serving import problems
+from serving.adapters.text import raw_text
 from serving.body import read_body
 from serving.requests import form_fields, parse_request
 from serving.routes.state import Shared, State, curl_line
@@ -36,6 +37,9 @@ async def answer(request: Request, state: Shared) -> Response:
         if gateway.engine.adapter.takes == "rows":
             row = _typed(form_fields(headers, body), _example_row(state) or {})
             inputs = [RawInput("application/json", orjson.dumps(row))]
+        elif gateway.engine.adapter.takes == "texts":
+            row = {"text": form_fields(headers, body).get("text", "")}
+            inputs = [raw_text(row["text"])]
         else:
             inputs = parse_request(headers, body, gateway.engine.adapter, gateway.settings).inputs[:1]
         (result,) = await gateway.predict(inputs, TAGS)
@@ -61,7 +65,8 @@ def _refused(request: Request, state: State, row: dict[str, Any] | None, error: 
 
 def _example_row(state: State) -> dict[str, Any] | None:
     adapter = state.gateway.engine.adapter
-    return adapter.columns(adapter.examples()[0]) or None
+    example = adapter.examples()[0]
+    return {"text": example.content.decode()} if adapter.takes == "texts" else adapter.columns(example) or None
 
 
 def _typed(sent: dict[str, str], example: dict[str, Any]) -> dict[str, Any]:

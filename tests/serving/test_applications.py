@@ -3,12 +3,14 @@
 import random
 
 import numpy as np
+import orjson
 import pytest
 
 from serving.backends import BACKENDS
 from serving.engine import Engine
 from serving.learner import load
 from serving.tuning import Tuning, tune, use
+from tests.serving.conftest import Connect
 from tests.serving.learners import MAKERS, Case
 
 # fastai itself hands pandas the category it does not know.
@@ -103,6 +105,30 @@ def test_every_quick_backend_is_exact_or_says_why_it_is_not_used(
     assert "eager" in used
     if engine.adapter.application in ("vision", "tabular"):
         assert used == {"eager", "onnxruntime", "openvino"}
+
+
+def test_the_gateway_answers_and_its_page_lets_one_try(engine: Engine, case: Case, connect: Connect) -> None:
+    client = connect(engine, None)
+    raw = case.inputs[0]
+    if engine.adapter.takes == "rows":
+        answer = client.post("/v1/predict", json={"rows": [orjson.loads(one.content) for one in case.inputs[:3]]})
+        tried = client.post("/try", data={k: "" if v is None else str(v) for k, v in orjson.loads(raw.content).items()})
+    elif engine.adapter.takes == "texts":
+        answer = client.post("/v1/predict", json={"texts": [one.content.decode() for one in case.inputs[:3]]})
+        tried = client.post("/try", data={"text": raw.content.decode()})
+    else:
+        answer = client.post("/v1/predict", files=[("file", ("a", one.content)) for one in case.inputs[:3]])
+        tried = client.post("/try", files={"file": ("a", raw.content)})
+    assert answer.status_code == 200, answer.text
+    expected = outputs_of(engine, case.inputs[:3])
+    answered = answer.json()["predictions"]
+    assert len(answered) == 3
+    if engine.task.classes:
+        assert_same(np.array([list(one["probabilities"].values()) for one in answered]), expected[0])
+    else:
+        assert_same(np.array([one["prediction"] for one in answered]).reshape(3, -1), expected[0])
+    assert client.get("/try").status_code == 200
+    assert tried.status_code == 200, tried.text
 
 
 def test_a_tuning_is_used_again_for_the_same_learner_on_the_same_machine_only(engine: Engine, tmp_path) -> None:
