@@ -16,6 +16,7 @@ from serving.adapters import Limits
 from serving.application import create_application
 from serving.engine import Engine
 from serving.gateway import Gateway
+from serving.pairing import check_belongs
 from serving.tuning import Trial, Tuning, tune, tuning_beside, use
 from store import Store
 from store.errors import BadSettings
@@ -84,6 +85,9 @@ class Server:
 
     def _tuned(self, engine: Engine, export: Path, reference: Reference | None) -> Trial:
         """The fastest backend and number of threads, as measured now or before, in use."""
+        if reference is not None:
+            # Its inputs are run below, and must be this learner's.
+            check_belongs(engine, reference)
         inputs = [] if reference is None else [RawInput(probe.media_type, probe.content) for probe in reference.probes]
         kept = tuning_beside(export)
         tuning = Tuning.load(kept, engine.loaded.sha256)
