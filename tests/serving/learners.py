@@ -222,7 +222,15 @@ def texts(folder: Path) -> Case:
     lengths = rng.integers(1, 200, 400)
     written = [" ".join(rng.choice(words, length)) for length in lengths]
     table = pd.DataFrame({"text": written, "label": [str("good" in text) for text in written]})
-    data = fastai.TextDataLoaders.from_df(table, text_col="text", label_col="label", valid_pct=0.2, seed=0, bs=32)
+    # No worker processes, neither for tokens nor for batches: they would be forked from a process with threads, and
+    # PyTorch's handler for their ends stays installed, which has crashed this process at a later child's end.
+    block = fastai.DataBlock(
+        blocks=(fastai.TextBlock.from_df("text", n_workers=0), fastai.CategoryBlock),
+        get_x=fastai.ColReader("text"),
+        get_y=fastai.ColReader("label"),
+        splitter=fastai.RandomSplitter(seed=0),
+    )
+    data = block.dataloaders(table, bs=32, num_workers=0)
     config = fastai.awd_lstm_clas_config | {"n_hid": 40, "n_layers": 2, "emb_sz": 24}
     learner = fastai.text_classifier_learner(data, fastai.AWD_LSTM, config=config, pretrained=False, metrics=[])
     _train(learner)
