@@ -1,8 +1,10 @@
 """The gateway's pages, drawn from the record."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from monitor.alarm.certificate import Certificate
 from monitor.alarm.watchkeeper import budget_of
@@ -17,6 +19,7 @@ from store.alerts import AlertState
 from store.clock import utc_now
 from store.deliveries import DeliveryState
 from store.models import ModelRecord
+from store.predictions import Agreement
 from store.runs import RunRecord
 
 RUNS = 100
@@ -24,8 +27,82 @@ LATEST = 5
 CLASSES_SHOWN = 10
 
 
-def index(store: Store, model: ModelRecord, reference: Reference | None, settings: MonitorSettings, curl: str) -> str:
-    """The overview of a served model."""
+@dataclass(frozen=True)
+class VersionSummary:
+    """What one version of a served name did.
+
+    `role` is live, canary or shadow; `share` the canary's part of the traffic. `agreement` is how a shadow's predictions
+    compare with those it repeats, None for others; `missed` counts what it had no time for. `verdict` is the monitor's
+    latest, `firing` its alerts now, `flagged_share` of all it scored.
+    """
+
+    role: str
+    sha256: str
+    name: str
+    share: float | None
+    predictions: int
+    flagged_share: float | None
+    mean_confidence: float | None
+    verdict: str | None
+    cause: str | None
+    run_id: UUID | None
+    firing: int
+    agreement: Agreement | None
+    missed: int
+
+
+def version_summary(
+    store: Store, model: ModelRecord, *, role: str, share: float | None, mirrored: bool, missed: int
+) -> VersionSummary:
+    """Put together what the record knows of one version."""
+    totals = store.predictions.totals(model.sha256)
+    runs = store.runs.recent(model.sha256, limit=1)
+    firing = [alert for alert in store.alerts.all(AlertState.FIRING) if alert.model_sha256 == model.sha256]
+    return VersionSummary(
+        role=role,
+        sha256=model.sha256,
+        name=model.name,
+        share=share,
+        predictions=totals.count,
+        flagged_share=totals.flagged_share,
+        mean_confidence=totals.mean_confidence,
+        verdict=runs[0].verdict.value if runs else None,
+        cause=runs[0].cause if runs else None,
+        run_id=runs[0].id if runs else None,
+        firing=len(firing),
+        agreement=store.predictions.agreement(model.sha256) if mirrored else None,
+        missed=missed,
+    )
+
+
+def models(store: Store, served: Sequence[tuple[str, str | None, Sequence[VersionSummary]]]) -> str:
+    """The list of served names, each with what is wrong with it, if anything, and its versions."""
+    return page("models.html", here="/", served=served, firing=store.alerts.all(AlertState.FIRING))
+
+
+def index(
+    store: Store,
+    model: ModelRecord,
+    reference: Reference | None,
+    settings: MonitorSettings,
+    curl: str,
+    *,
+    name: str | None = None,
+    versions: Sequence[VersionSummary] = (),
+    problem: str | None = None,
+) -> str:
+    """The overview of a served model.
+
+    Args:
+        store: the record.
+        model: the live version.
+        reference: its reference.
+        settings: of the monitor.
+        curl: a prediction from the command line.
+        name: under which it is served.
+        versions: all of them, where there are several.
+        problem: what is wrong with one of them.
+    """
     baseline = store.baselines.active(model.sha256)
     per_day = store.predictions.per_day(model.sha256, utc_now())
     models = sum(one.reference_sha256 is not None for one in store.models.all())
@@ -37,7 +114,11 @@ def index(store: Store, model: ModelRecord, reference: Reference | None, setting
     runs = store.runs.recent(model.sha256, limit=LATEST)
     return page(
         "index.html",
+        here="/",
         model=model,
+        name=name or model.name,
+        versions=versions,
+        problem=problem,
         reference=reference,
         predictions=store.predictions.count(model.sha256),
         firing=store.alerts.all(AlertState.FIRING),
@@ -99,6 +180,8 @@ def alerts(store: Store, destinations: Sequence[str]) -> str:
 def try_it(
     model: ModelRecord,
     *,
+    name: str,
+    names: Sequence[str],
     curl: str,
     fields: dict[str, Any] | None,
     answer: Any = None,
@@ -109,7 +192,9 @@ def try_it(
     """The page to try the model on.
 
     Args:
-        model: the served model.
+        model: the live version.
+        name: under which it is served.
+        names: all that are served.
         curl: the same call from the command line.
         fields: the columns of a table with the values to begin with; None for pictures.
         answer: what the gateway answered, if something was sent.
@@ -122,6 +207,8 @@ def try_it(
         "try.html",
         here="/try",
         model=model,
+        name=name,
+        names=names,
         curl=curl,
         fields=fields,
         row=fields or {},

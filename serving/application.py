@@ -1,6 +1,6 @@
-"""The application factory: routes, problems, pages, and the life of the gateway."""
+"""The application factory: routes, problems, pages, and the life of what is served."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -12,14 +12,13 @@ from monitor.settings import MonitorSettings
 from reports.render import STATIC
 from serving import problems
 from serving.body import CallerLeft
-from serving.gateway import Gateway
+from serving.deployment import Deployment, Deployments
 from serving.routes import ROUTERS, predict
-from serving.routes.state import State
+from serving.routes.state import State, origin
+from store import Store
 from store.errors import TidegateError
 
-PREDICT = "/v1/predict"
-
-DESCRIPTION = """Predictions of an exported fastai learner, each recorded and scored against the training data.
+DESCRIPTION = """Predictions of exported fastai learners, each recorded and scored against the training data.
 Errors are RFC 9457 problem details: they say what happened, what it means and what to do."""
 
 
@@ -27,11 +26,17 @@ class Application(FastAPI):
     """FastAPI, past whose middleware and routing predictions go: these cost more than most predictions do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PREDICT or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/predict"):
             await super().__call__(scope, receive, send)
             return
+        headers = dict(scope["headers"])
         try:
-            response = await predict.answer(dict(scope["headers"]), receive, self.state.tidegate.gateway)
+            asked = predict.asked_for(scope["path"])
+            if asked is None:
+                await super().__call__(scope, receive, send)
+                return
+            deployment = self.state.tidegate.deployments.named(asked.name)
+            response = await predict.answer(headers, receive, deployment, asked, origin(headers, scope["scheme"]))
         except TidegateError as error:
             response = problems.told(error)
         except CallerLeft:
@@ -41,22 +46,24 @@ class Application(FastAPI):
         await response(scope, receive, send)
 
 
-def create_application(gateway: Gateway, monitor: MonitorSettings) -> FastAPI:
+def create_application(deployments: Sequence[Deployment], store: Store, monitor: MonitorSettings) -> FastAPI:
     """The gateway as an ASGI application.
 
     Args:
-        gateway: what it serves; started and stopped with the application.
+        deployments: what it serves, the default first; started and stopped with the application.
+        store: where predictions are recorded and pages are drawn from.
         monitor: how production is watched, for the pages that say so.
     """
+    served = Deployments(deployments)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        gateway.start()
+        served.start()
         yield
-        await gateway.stop()
+        await served.stop()
 
     app = Application(
-        title=f"Tidegate: {gateway.model.name}",
+        title=f"Tidegate: {', '.join(deployment.name for deployment in deployments)}",
         version=version("tidegate"),
         description=DESCRIPTION,
         lifespan=lifespan,
@@ -64,7 +71,7 @@ def create_application(gateway: Gateway, monitor: MonitorSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.tidegate = State(gateway, monitor)
+    app.state.tidegate = State(served, store, monitor)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

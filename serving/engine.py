@@ -1,7 +1,8 @@
 """A learner ready to run: its adapter, its task, and the backend that runs its model. One forward pass for a whole batch."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from serving.adapters import Adapter, Collated, Item, Limits, adapter_of
 from serving.backends import Backend, Program
 from serving.backends.eager import Eager, folded
 from serving.head import DotProduct, WithEmbedding, weights_of, with_embedding
-from serving.learner import LoadedLearner
+from serving.learner import LoadedLearner, load
 from serving.outputs import Outputs
+from serving.settings import ServingSettings
 from serving.tasks import task_of
-from store.errors import BadLearner
+from store.errors import BadLearner, BadSettings
 from store.predictions import RawInput
 
 
@@ -119,6 +121,38 @@ class Engine:
             shape = tuple(argument.shape for argument in alone.arguments) if self.adapter.fixed_steps else None
             batches.setdefault(shape, []).append(item)
         return [self.adapter.collate(items).arguments for items in batches.values()]
+
+
+def open_engine(
+    export: Path,
+    settings: ServingSettings,
+    *,
+    sha256: str | None = None,
+    import_modules: tuple[str, ...] = (),
+    announce: Callable[[str], None] = lambda _sha256: None,
+) -> Engine:
+    """Load an exported learner, whose code runs, and make it ready; see `serving.learner.load`.
+
+    Raises:
+        BadLearner: it can't be loaded or served.
+        BadSettings: there is no such device.
+        ModelMismatch: its hash is not the expected one.
+    """
+    device = _device(settings.device)
+    loaded = load(export, expected_sha256=sha256, import_modules=import_modules, announce=announce)
+    return Engine(loaded, Limits(settings.maximum_megapixels), embedding_layer=settings.embedding_layer, device=device)
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise BadSettings(
+            f"The device {name!r} can't be used here: {str(error).splitlines()[0]} Say --device cpu, or leave it out."
+        ) from error
+    return name
 
 
 class _Whole(nn.Module):

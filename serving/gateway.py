@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from serving.pairing import check_pair
 from serving.pipeline import Job, Pipeline
 from serving.recorder import Arrived, Recorder
 from serving.settings import ServingSettings
-from serving.tuning import cores
+from serving.tuning import Trial, cores
 from store import Store
 from store.errors import BadInput, TimedOut
 from store.models import ModelRecord
@@ -78,8 +79,11 @@ class Gateway:
         *,
         name: str | None = None,
         patience_seconds: float = 0.0,
+        trial: Trial | None = None,
     ) -> None:
         self.engine = engine
+        # How fast the engine was when its backend was chosen, for people.
+        self.trial = trial
         self.reference = reference
         self.store = store
         self.settings = settings
@@ -107,6 +111,17 @@ class Gateway:
         )
         self.ready = False
 
+    @cached_property
+    def example(self) -> str:
+        """One input that the learner takes, as text, for people; empty for pictures."""
+        adapter = self.engine.adapter
+        return "" if adapter.takes == "pictures" else adapter.examples()[0].content.decode()
+
+    @property
+    def label(self) -> str:
+        """The model for logs and pages: its name and the beginning of its hash."""
+        return f"{self.model.name} {self.model.sha256[:12]}"
+
     def start(self) -> None:
         """Begin to answer; call inside the running event loop."""
         self._pipeline.start()
@@ -128,6 +143,7 @@ class Gateway:
         *,
         gone: Gone | None = None,
         seconds: float | None = None,
+        mirrors: Sequence[UUID] | None = None,
     ) -> list[Answered | BadInput]:
         """Answer inputs in order; one that can't be used gets its error, and the others are answered.
 
@@ -136,6 +152,7 @@ class Gateway:
             tags: slices of this request.
             gone: returns when the caller has left; what is not begun by then is dropped.
             seconds: how long the caller waits, by default as the settings say.
+            mirrors: the predictions of another version that these repeat, one for each input.
 
         Raises:
             Overloaded: too many inputs wait already.
@@ -143,7 +160,10 @@ class Gateway:
             StoreUnavailable: the predictions could not be recorded, so they are not answered.
         """
         now = time.perf_counter()
-        submitted = self._pipeline.submit([Arrived(raw, tags, now) for raw in inputs])
+        repeated: Sequence[UUID | None] = mirrors or [None] * len(inputs)
+        submitted = self._pipeline.submit(
+            [Arrived(raw, tags, now, mirrored) for raw, mirrored in zip(inputs, repeated, strict=True)]
+        )
         try:
             await _wait(submitted.done, gone, self.settings.answer_seconds if seconds is None else seconds)
         finally:

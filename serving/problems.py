@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from reports import pages
 from serving.negotiation import wants_html
-from store.errors import BadInput, NotFound, Overloaded, StoreUnavailable, TidegateError, TimedOut
+from store.errors import AllRefused, BadInput, NotFound, Overloaded, StoreUnavailable, TidegateError, TimedOut
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,12 @@ _STATUS: dict[type[TidegateError], int] = {
 def problem(error: TidegateError) -> dict[str, Any]:
     """The body that tells a caller of an error: what happened, what it means, what to do."""
     status = error.status if isinstance(error, BadInput) else _STATUS.get(type(error), 500)
-    located = {"field": error.field} if isinstance(error, BadInput) and error.field is not None else {}
-    return details(error.title, status, str(error), **located)
+    more: dict[str, Any] = {"field": error.field, "curl": error.curl} if isinstance(error, BadInput) else {}
+    if isinstance(error, AllRefused):
+        more["errors"] = [problem(one) for one in error.errors]
+    return details(
+        error.title, status, str(error), **{name: value for name, value in more.items() if value is not None}
+    )
 
 
 def details(title: str, status: int, detail: str, **more: Any) -> dict[str, Any]:

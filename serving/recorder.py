@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import orjson
@@ -17,11 +18,13 @@ from store.predictions import PredictionBatch, RawInput
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An input on its way: what was sent, the caller's tags, and when it came (`time.perf_counter`)."""
+    """An input on its way: what was sent, the caller's tags, when it came (`time.perf_counter`), and which prediction of
+    another version it repeats."""
 
     raw: RawInput
     tags: dict[str, Any] | None
     arrived: float
+    mirrors: UUID | None = None
 
 
 class Recorder:
@@ -50,6 +53,7 @@ class Recorder:
             flagged=nothing if scores is None else scores.flagged.tolist(),
             latencies_seconds=[now - arrival.arrived for arrival in arrivals],
             tags=[arrival.tags for arrival in arrivals],
+            mirrors=[arrival.mirrors for arrival in arrivals],
             embeddings=outputs.embedding,
             logits=outputs.logits,
             raw_inputs=[arrival.raw for arrival in arrivals] if self._keep_inputs else nothing,

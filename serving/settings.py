@@ -18,6 +18,13 @@ class ServingSettings(BaseModel):
     maximum_batch: int = Field(32, ge=1, description="inputs in one forward pass")
     maximum_waiting: int = Field(256, ge=1, description="inputs that wait; more are refused with 503")
     answer_seconds: float = Field(30.0, gt=0, description="time to answer a request; later it is refused with 503")
+    workers: int = Field(
+        1, ge=1, description="gateway processes that share the port; each loads the learners for itself"
+    )
+    device: str = Field("auto", description='where models run: "cpu", "cuda", or "auto" for the GPU where there is one')
+    embedding_layer: str | None = Field(
+        None, description="the layer whose input is the embedding; by default the linear layer that is run last"
+    )
     decode_threads: int | None = Field(
         None, ge=0, description="threads that decode inputs beside the forward pass; by default chosen by measuring"
     )

@@ -1,7 +1,8 @@
 """Which backend and how many threads run a learner fastest on this machine: found by measuring, kept beside the export.
 
 A backend is used only if it answers as the learner's own modules do, on inputs of the adapter: logits and embeddings
-within 1e-4 of their scale, and probabilities within 1e-4.
+within 1e-4 of their scale, and probabilities within 1e-4. One that is not meant to (bfloat16) is tried only where an
+operator asks for it, who is told how often it agrees.
 """
 
 import os
@@ -63,6 +64,10 @@ class Tuning:
     def chosen(self) -> Trial:
         return self.trials[0]
 
+    def within(self, most_threads: int) -> Trial:
+        """The best with no more threads than these, for processes that share the cores."""
+        return next((trial for trial in self.trials if trial.threads <= most_threads), self.chosen)
+
     @classmethod
     def load(cls, path: Path, sha256: str | None) -> "Tuning | None":
         """What was kept, if it is of this learner on this machine with these libraries."""
@@ -103,7 +108,12 @@ def cores() -> int:
 
 
 def tune(
-    engine: Engine, inputs: Sequence[RawInput] = (), *, thorough: bool, seconds_each: float = _SECONDS_EACH
+    engine: Engine,
+    inputs: Sequence[RawInput] = (),
+    *,
+    thorough: bool,
+    approximate: bool = False,
+    seconds_each: float = _SECONDS_EACH,
 ) -> Tuning:
     """Measure every backend that is eligible, with one thread and with more.
 
@@ -111,13 +121,14 @@ def tune(
         engine: keeps its backend.
         inputs: typical ones to measure with.
         thorough: also try those that take long to make.
+        approximate: also try those that are not meant to give the learner's own numbers.
         seconds_each: how long each is measured.
     """
     program = engine.program(inputs)
     trials = [
         _trial(engine, program, kind, threads, seconds_each)
         for kind in BACKENDS
-        if thorough or kind.quick
+        if (thorough or kind.quick) and (approximate or kind.exact)
         for threads in _thread_counts(engine.device)
     ]
     ordered = sorted(trials, key=lambda trial: trial.cost)
@@ -133,16 +144,60 @@ def use(engine: Engine, trial: Trial, inputs: Sequence[RawInput] = ()) -> None:
     kind = next(kind for kind in BACKENDS if kind.name == trial.backend)
     program = engine.program(inputs)
     backend = kind(program, trial.threads, engine.device)
-    difference = _difference(engine, program, backend)
+    difference = _difference(engine, program, backend) if kind.exact else None
     if difference is not None:
         raise NotEligible(difference)
     engine.backend = backend
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How a backend's answers compare with the learner's own over n inputs.
+
+    `same` is the share of equal predictions, None for learners that predict numbers; `largest` the largest difference of
+    a probability, or of a number.
+    """
+
+    n: int
+    same: float | None
+    largest: float
+
+    @property
+    def sentence(self) -> str:
+        same = "" if self.same is None else f"the same prediction for {self.same:.2%} of them, "
+        return f"On {self.n:,} inputs: {same}and numbers that differ by {self.largest:.2g} at most."
+
+
+def agreement(engine: Engine, trial: Trial, inputs: Sequence[RawInput]) -> Agreement:
+    """Measure how a chosen backend agrees with the learner's own modules.
+
+    Raises:
+        NotEligible: it can't run here after all.
+    """
+    kept = engine.backend
+    same, largest, n = 0, 0.0, 0
+    try:
+        use(engine, trial)
+        theirs = engine.backend
+        for start in range(0, len(inputs), _BATCH):
+            items = [engine.adapter.decode(raw) for raw in inputs[start : start + _BATCH]]
+            engine.backend = engine.own
+            own = engine.run(items)
+            engine.backend = theirs
+            other = engine.run(items)
+            same += sum(a == b for a, b in zip(own.predictions, other.predictions, strict=True))
+            numbers = [one.logits if one.probabilities is None else one.probabilities for one in (own, other)]
+            largest = max(largest, float(np.abs(numbers[0] - numbers[1]).max(initial=0.0)))
+            n += len(items)
+    finally:
+        engine.backend = kept
+    return Agreement(n, same / n if engine.task.classes and n else None, largest)
+
+
 def _trial(engine: Engine, program: Program, kind: type[Backend], threads: int, seconds: float) -> Trial:
     try:
         backend = kind(program, threads, engine.device)
-        difference = _difference(engine, program, backend)
+        difference = _difference(engine, program, backend) if kind.exact else None
     except NotEligible as error:
         return Trial(kind.name, threads, None, None, str(error))
     if difference is not None:

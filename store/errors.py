@@ -26,6 +26,16 @@ class BadInput(TidegateError):
         super().__init__(message)
         self.field = field
         self.status = status
+        # A request that works, for those who ask by the command line; filled in by whoever knows the address.
+        self.curl: str | None = None
+
+
+class AllRefused(BadInput):
+    """None of several inputs can be used; `errors` says of each why."""
+
+    def __init__(self, message: str, errors: list[BadInput]) -> None:
+        super().__init__(message)
+        self.errors = errors
 
 
 class BadSettings(TidegateError):

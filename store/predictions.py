@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, repeat
+from json import loads
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import and_, delete, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from store.embedding import decode_embeddings, decode_logits, encode_embeddings, encode_logits
 from store.engine import Database
-from store.tables import InputRow, PredictionRow
+from store.tables import InputRow, ModelRow, PredictionRow
 
 # SQLite takes at most 32,766 parameters in a statement.
 _IDS_PER_QUERY = 5_000
@@ -30,6 +31,7 @@ _COLUMNS = (
     "flagged",
     "latency_seconds",
     "tags",
+    "mirrors_id",
     "embedding",
     "logits",
 )
@@ -52,7 +54,8 @@ class PredictionRecord:
     """One prediction as it is recorded.
 
     `embedding` has shape `(d,)`, `logits` `(c,)`. `class_index` and `confidence` are None for learners that predict
-    numbers, the three OOD values where the model has no reference.
+    numbers, the three OOD values where the model has no reference. `mirrors_id` is the prediction of another version that
+    a shadow repeats.
     """
 
     id: UUID
@@ -68,6 +71,7 @@ class PredictionRecord:
     embedding: npt.NDArray[np.floating]
     logits: npt.NDArray[np.floating]
     raw_input: RawInput | None = None
+    mirrors_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class PredictionBatch:
     flagged: list[bool | None]
     latencies_seconds: list[float]
     tags: list[dict[str, Any] | None]
+    mirrors: list[UUID | None]
     embeddings: npt.NDArray[np.floating]
     logits: npt.NDArray[np.floating]
     raw_inputs: list[RawInput | None]
@@ -107,6 +112,7 @@ class PredictionBatch:
             flagged=[record.flagged for record in records],
             latencies_seconds=[record.latency_seconds for record in records],
             tags=[record.tags for record in records],
+            mirrors=[record.mirrors_id for record in records],
             embeddings=np.stack([record.embedding for record in records]),
             logits=np.stack([record.logits for record in records]),
             raw_inputs=[record.raw_input for record in records],
@@ -126,6 +132,7 @@ class PredictionBatch:
             self.flagged,
             self.latencies_seconds,
             self.tags,
+            self.mirrors,
             encode_embeddings(self.embeddings),
             encode_logits(self.logits),
         )
@@ -178,6 +185,28 @@ class RecordedStream:
     scores: npt.NDArray[np.float64]
     confidences: npt.NDArray[np.float64]
     class_indices: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """All recorded predictions of one model: how many, the share flagged of those scored, their mean confidence."""
+
+    count: int
+    flagged_share: float | None
+    mean_confidence: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the latest predictions of a shadow compare with those it repeats.
+
+    `same` is the share of equal predictions, None where numbers are predicted; then `difference` is the mean absolute
+    difference of the numbers, and else that of the confidences; None where there is neither.
+    """
+
+    count: int
+    same: float | None
+    difference: float | None
 
 
 @dataclass(frozen=True)
@@ -310,6 +339,41 @@ class PredictionRepository:
             rows = _rows(session, chosen)
         return _window(rows, since, until, total=total, scored=scored, flagged=flagged)
 
+    def totals(self, model_sha256: str) -> Totals:
+        """What one model predicted so far, in all."""
+        query = select(
+            func.count(),
+            func.count(PredictionRow.flagged),
+            func.count().filter(PredictionRow.flagged.is_(True)),
+            func.avg(PredictionRow.confidence),
+        ).where(PredictionRow.model_sha256 == model_sha256)
+        with self._database.reading() as session:
+            count, scored, flagged, confidence = session.execute(query).one()
+        return Totals(count, flagged / scored if scored else None, confidence)
+
+    def agreement(self, shadow_sha256: str, *, latest: int = 5_000) -> Agreement:
+        """Compare the latest predictions of a shadow with those they repeat."""
+        repeated = aliased(PredictionRow)
+        query = (
+            select(PredictionRow.prediction, PredictionRow.confidence, repeated.prediction, repeated.confidence)
+            .join(repeated, repeated.id == PredictionRow.mirrors_id)
+            .where(PredictionRow.model_sha256 == shadow_sha256)
+            .order_by(PredictionRow.at.desc())
+            .limit(latest)
+        )
+        with self._database.reading() as session:
+            pairs = session.execute(query).all()
+            classes = session.scalar(select(ModelRow.classes).where(ModelRow.sha256 == shadow_sha256))
+        if not pairs:
+            return Agreement(0, None, None)
+        if not classes:
+            # Numbers are recorded as JSON.
+            gaps = [np.abs(np.asarray(loads(ours)) - np.asarray(loads(theirs))).mean() for ours, _, theirs, _ in pairs]
+            return Agreement(len(pairs), None, float(np.mean(gaps)))
+        same = float(np.mean([ours == theirs for ours, _, theirs, _ in pairs]))
+        known = [abs(ours - theirs) for _, ours, _, theirs in pairs if ours is not None and theirs is not None]
+        return Agreement(len(pairs), same, float(np.mean(known)) if known else None)
+
     def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
         """Count all and flagged predictions in equal stretches of the time from `since` to `until`."""
         width = (until - since) / bins
@@ -364,6 +428,7 @@ class PredictionRepository:
                 flagged=row.flagged,
                 latency_seconds=row.latency_seconds,
                 tags=row.tags,
+                mirrors_id=row.mirrors_id,
                 embedding=decode_embeddings([row.embedding])[0],
                 logits=decode_logits([row.logits])[0],
                 raw_input=None if kept is None else RawInput(kept.media_type, kept.content),

@@ -107,6 +107,8 @@ class PredictionRow(Base):
     flagged: Mapped[bool | None]
     latency_seconds: Mapped[float]
     tags: Mapped[Json | None]
+    # Of a shadow: the prediction of the version that answered. No foreign key: either may be forgotten first.
+    mirrors_id: Mapped[UUID | None]
     embedding: Mapped[bytes]
     logits: Mapped[bytes]
 

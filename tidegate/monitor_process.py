@@ -3,7 +3,6 @@
 The child holds the reading end of a pipe; when the gateway ends, however it ends, the pipe closes and the child stops.
 """
 
-import os
 import subprocess
 import sys
 from types import TracebackType
@@ -22,13 +21,8 @@ class MonitorProcess:
     @classmethod
     def beside(cls, settings: Settings) -> "MonitorProcess":
         """Start a monitor with these settings."""
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")},
-            "TIDEGATE_STORE": settings.store.model_dump_json(),
-            "TIDEGATE_MONITOR": settings.monitor.model_dump_json(),
-        }
         command = [sys.executable, "-m", "tidegate", "monitor", WITH_PARENT]
-        return cls(subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True))
+        return cls(subprocess.Popen(command, stdin=subprocess.PIPE, env=settings.handed_down(), start_new_session=True))
 
     @classmethod
     def none(cls) -> "MonitorProcess":

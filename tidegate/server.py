@@ -1,45 +1,60 @@
-"""The serving process: socket first, then learner, record, gateway, and the monitor beside it."""
+"""The serving process: socket first, then record, learners, and the monitor beside it."""
 
 import gc
-import logging
+import os
 import signal
 import socket
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import typer
 import uvicorn
-from threadpoolctl import threadpool_limits
 
-from monitor.reference import Reference
-from serving.adapters import Limits
 from serving.application import create_application
-from serving.engine import Engine
-from serving.gateway import Gateway
-from serving.pairing import check_belongs
-from serving.tuning import Trial, Tuning, tune, tuning_beside, use
+from serving.deployment import Deployment
+from serving.learner import name_of
+from serving.opening import VersionOpener
+from serving.rollout import Plan, Role, Version, plan_beside
 from store import Store
 from store.errors import BadSettings
-from store.predictions import RawInput
-from tidegate.cli.loading import load_engine
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
 from tidegate.settings import Settings
+from tidegate.workers import Place, Workers
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class ToServe:
+    """What the operator named: an export, its reference, the hash it must have, the modules it needs."""
+
+    export: Path
+    reference: Path | None
+    sha256: str | None
+    import_modules: tuple[str, ...] = ()
 
 
 class Server:
     """Serves until it is told to stop; SIGTERM and Ctrl-C finish what was accepted and exit with 0.
 
+    Args:
+        settings: of every room.
+        place: of a worker among several that share a socket; None for a process of its own.
+
     Raises:
         BadSettings: the port is taken.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, place: Place | None = None) -> None:
         self._settings = settings
+        self._place = place
         # Before the learner is loaded: a taken port should be known at once.
-        self._socket = _listen(settings.serving.host, settings.serving.port)
+        listening = settings.serving.host, settings.serving.port
+        self._socket = _listen(*listening) if place is None else socket.socket(fileno=place.socket)
         host, port = self._socket.getsockname()[:2]
         self._address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
 
@@ -51,19 +66,27 @@ class Server:
     ) -> None:
         self._socket.close()
 
-    def run(self, export: Path, reference_path: Path | None, sha256: str | None, imports: list[str] | None) -> None:
-        """Serve one learner."""
+    def run(self, served: Sequence[ToServe], arguments: Sequence[str]) -> None:
+        """Serve learners, the default first.
+
+        Args:
+            served: what the operator named.
+            arguments: how the command line named it, for processes that do the same.
+        """
         configure_logging()
         settings = self._settings
         if "public_url" not in settings.monitor.model_fields_set:
             settings.monitor.public_url = self._address
-        reference = None if reference_path is None else Reference.load(reference_path)
+        if settings.serving.workers > 1 and self._place is None:
+            Store.open(settings.store).close()
+            with self._monitor():
+                Workers(settings, arguments, self._socket).run()
+            return
         store = Store.open(settings.store)
-        engine = load_engine(export, sha256, imports, Limits(settings.serving.maximum_megapixels))
-        tuned = self._tuned(engine, export, reference)
-        gateway = Gateway(engine, reference, store, settings.serving, patience_seconds=tuned.saved_by_batching_seconds)
-        app = create_application(gateway, settings.monitor)
-        self._greet(gateway, reference_path, tuned)
+        deployments = self._deployments(served, store)
+        app = create_application(deployments, store, settings.monitor)
+        if self._place is None or self._place.number == 0:
+            self._greet(deployments, store)
         # What is loaded stays: collecting garbage among it takes long, at any moment.
         gc.collect()
         gc.freeze()
@@ -77,49 +100,80 @@ class Server:
         # uvicorn raises the signal again once it has shut down; by then it has been obeyed.
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, lambda *_: None)
+        if self._place is not None:
+            self._place.tell_ready()
+            threading.Thread(target=_stop_with_parent, daemon=True).start()
         try:
-            with MonitorProcess.beside(settings) if settings.serving.monitor else MonitorProcess.none():
+            with self._monitor() if self._place is None else MonitorProcess.none():
                 uvicorn.Server(config).run(sockets=[self._socket])
         finally:
             store.close()
 
-    def _tuned(self, engine: Engine, export: Path, reference: Reference | None) -> Trial:
-        """The fastest backend and number of threads, as measured now or before, in use."""
-        if reference is not None:
-            # Its inputs are run below, and must be this learner's.
-            check_belongs(engine, reference)
-        inputs = [] if reference is None else [RawInput(probe.media_type, probe.content) for probe in reference.probes]
-        kept = tuning_beside(export)
-        tuning = Tuning.load(kept, engine.loaded.sha256)
-        if tuning is None:
-            tuning = tune(engine, inputs, thorough=False)
-            tuning.save(kept)
-        use(engine, tuning.chosen, inputs)
-        # The scorer's products of small matrices gain nothing from threads that the model wants.
-        threadpool_limits(limits=tuning.chosen.threads, user_api="blas")
-        return tuning.chosen
+    def _monitor(self) -> AbstractContextManager[MonitorProcess]:
+        return MonitorProcess.beside(self._settings) if self._settings.serving.monitor else MonitorProcess.none()
 
-    def _greet(self, gateway: Gateway, reference_path: Path | None, tuned: Trial) -> None:
+    def _deployments(self, served: Sequence[ToServe], store: Store) -> list[Deployment]:
+        names = [self._settings.serving.name or name_of(one.export) for one in served]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise BadSettings(f"Two learners would be served as {twice!r}. Rename one of the files.")
+        return [self._deployment(one, name, store) for one, name in zip(served, names, strict=True)]
+
+    def _deployment(self, named: ToServe, name: str, store: Store) -> Deployment:
+        kept = plan_beside(named.export)
+        plan = Plan.load(kept) or Plan(Version(named.export, named.sha256, named.reference))
+        if named.sha256 is not None and plan.live.sha256 != named.sha256:
+            raise BadSettings(
+                f"{kept} says that version {(plan.live.sha256 or '')[:12]} of {name} is live, and --sha256 asks for "
+                f"{named.sha256[:12]}. Change the hash, or `tidegate rollout reload {named.export}`."
+            )
+
+        def announce(export: Path, sha256: str) -> None:
+            pinned = "as pinned" if named.sha256 else f"pin it with --sha256 {sha256}"
+            warning = "An exported learner is code and runs when loaded: load only what you trust"
+            typer.secho(f"Loading {export}. {warning} ({pinned}).", err=True, dim=True)
+
+        opener = VersionOpener(store, self._settings.serving, name, named.import_modules, announce)
+        return Deployment(name, plan, opener, kept)
+
+    def _greet(self, deployments: Sequence[Deployment], store: Store) -> None:
+        names = ", ".join(deployment.name for deployment in deployments)
         lines = [
-            f"Tidegate serves {gateway.model.name} at {self._address}",
+            f"Tidegate serves {names} at {self._address}",
             f"  try it     {self._address}/try",
             f"  reports    {self._address}/reports",
             f"  API        {self._address}/docs",
-            f"  record     {gateway.store.database.label}",
-            f"  runs by    {tuned.backend}, {tuned.threads} thread{'s' if tuned.threads > 1 else ''}: "
-            f"{tuned.alone_ms:.3g} ms an input, {tuned.batched_ms:.3g} ms in a batch",
+            f"  record     {store.database.label}",
         ]
-        if reference_path is None:
-            lines.append(
-                "  no reference: predictions are recorded but not scored. Make one with "
-                "`tidegate profile EXPORT --data TRAINING_DATA`, then serve again."
-            )
-        else:
-            lines.append(f"  reference  {reference_path}")
+        for deployment in deployments:
+            for role, gateway in deployment.by_role.items():
+                tuned = gateway.trial
+                assert tuned is not None
+                what = "" if len(deployments) == 1 and role is Role.LIVE else f"{gateway.label} ({role.value}): "
+                lines.append(
+                    f"  runs by    {what}{tuned.backend} on {gateway.engine.device}, "
+                    f"{tuned.threads} thread{'s' if tuned.threads > 1 else ''}: "
+                    f"{tuned.alone_ms:.3g} ms an input, {tuned.batched_ms:.3g} ms in a batch"
+                )
+                version = deployment.plan.versions()[role]
+                lines.append(
+                    f"  reference  {version.reference}"
+                    if version.reference is not None
+                    else "  no reference: predictions are recorded but not scored. Make one with "
+                    "`tidegate profile EXPORT --data TRAINING_DATA`, then serve again."
+                )
+        if self._settings.serving.workers > 1:
+            lines.append(f"  workers    {self._settings.serving.workers} processes share the port")
         if self._settings.serving.monitor:
             schedule = self._settings.monitor.cron or f"every {self._settings.monitor.every_minutes:g} minutes"
             lines.append(f"  monitor    {schedule}; now: tidegate monitor --once")
         typer.echo("\n".join(lines))
+
+
+def _stop_with_parent() -> None:
+    # The pipe from the parent gives nothing until it closes.
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _listen(host: str, port: int) -> socket.socket:

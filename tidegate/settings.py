@@ -1,5 +1,6 @@
 """All settings in one typed place: defaults, then `tidegate.toml`, then the environment, then the command line."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     serving: ServingSettings = ServingSettings()
     monitor: MonitorSettings = MonitorSettings()
+
+    def handed_down(self) -> dict[str, str]:
+        """The environment that gives a process started from here these settings and no others."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+        rooms = {"STORE": self.store, "SERVING": self.serving, "MONITOR": self.monitor}
+        return ours | {f"TIDEGATE_{name}": room.model_dump_json() for name, room in rooms.items()}
 
     @classmethod
     def settings_customise_sources(

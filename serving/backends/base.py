@@ -51,6 +51,8 @@ class Backend(Protocol):
     name: ClassVar[str]
     # Made in seconds, so that it may be tried at every start.
     quick: ClassVar[bool]
+    # Whether it is meant to give the learner's own numbers. Others are tried only where an operator asks for them.
+    exact: ClassVar[bool] = True
 
     def __init__(self, program: Program, threads: int, device: str = "cpu") -> None: ...
 

@@ -18,7 +18,7 @@ def alerts(
     state: Shared, is_: Annotated[Literal["firing", "resolved"] | None, Query(alias="state")] = None
 ) -> Response:
     """Every alert, or those firing or resolved; with the latest changes of state."""
-    store = state.gateway.store
+    store = state.store
     chosen = store.alerts.all(None if is_ is None else AlertState(is_))
     return json_response(
         {
@@ -30,4 +30,4 @@ def alerts(
 
 @router.get("/alerts", include_in_schema=False)
 def page(state: Shared) -> Response:
-    return HTMLResponse(pages.alerts(state.gateway.store, state.monitor.destinations))
+    return HTMLResponse(pages.alerts(state.store, state.monitor.destinations))

@@ -18,10 +18,10 @@ async def live() -> Response:
 @router.get("/health/ready")
 def ready(state: Shared) -> Response:
     """The learner is loaded and the database answers: predictions can be made and recorded."""
-    if not state.gateway.ready:
+    if not state.deployments.ready:
         return json_response({"status": "not ready", "reason": "starting or stopping"}, 503)
     try:
-        state.gateway.store.database.ping()
+        state.store.database.ping()
     except StoreUnavailable as error:
         return json_response({"status": "not ready", "reason": str(error)}, 503)
     return json_response({"status": "ready"})

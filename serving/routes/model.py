@@ -1,20 +1,89 @@
-"""What is served."""
+"""What is served: names, and the versions behind each."""
 
+from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
 
+from reports import pages
+from serving.deployment import Deployment
+from serving.gateway import Gateway
+from serving.negotiation import wants_html
+from serving.rollout import Role
 from serving.routes.predict import NO_REFERENCE
-from serving.routes.state import Shared, json_response
+from serving.routes.state import Shared, State, curl_line, json_response, origin_of
 
 router = APIRouter(tags=["model"])
 
 
 @router.get("/v1/model")
 def model(state: Shared) -> Response:
-    """The served model: hash, task, classes, and the reference it is compared with."""
-    gateway = state.gateway
+    """The default model: hash, task, classes, and the reference it is compared with."""
+    return json_response(_described(state.deployments.default.live))
+
+
+@router.get("/v1/models")
+def models(state: Shared) -> Response:
+    """Every served name, with the versions behind it."""
+    return json_response({"models": [_deployment(state, deployment) for deployment in state.deployments.all]})
+
+
+@router.get("/v1/models/{name}")
+def model_by_name(name: str, state: Shared) -> Response:
+    """One served name, with the versions behind it: how a shadow agrees, how each stands to its training data."""
+    return json_response(_deployment(state, state.deployments.named(name)))
+
+
+@router.get("/models/{name}", include_in_schema=False)
+def page(name: str, request: Request, state: Shared) -> Response:
+    deployment = state.deployments.named(name)
+    if not wants_html(request):
+        return json_response(_deployment(state, deployment))
+    return HTMLResponse(overview(request, state, deployment))
+
+
+def overview(request: Request, state: State, deployment: Deployment) -> str:
+    """The page of one served name."""
+    gateway = deployment.live
+    name = None if deployment is state.deployments.default else deployment.name
+    return pages.index(
+        state.store,
+        gateway.model,
+        gateway.reference,
+        state.monitor,
+        curl_line(gateway, origin_of(request), name),
+        name=deployment.name,
+        versions=versions_of(state, deployment) if len(deployment.by_role) > 1 or deployment.problem else [],
+        problem=deployment.problem,
+    )
+
+
+def versions_of(state: State, deployment: Deployment) -> list[pages.VersionSummary]:
+    """What each version did, the live one first."""
+    return [
+        pages.version_summary(
+            state.store,
+            gateway.model,
+            role=role.value,
+            share=deployment.plan.share if role is Role.CANARY else None,
+            mirrored=role is Role.SHADOW,
+            missed=deployment.not_mirrored if role is Role.SHADOW else 0,
+        )
+        for role, gateway in deployment.by_role.items()
+    ]
+
+
+def _deployment(state: State, deployment: Deployment) -> dict[str, Any]:
+    described = {gateway.model.sha256: _described(gateway) for gateway in deployment.by_role.values()}
+    return {
+        "name": deployment.name,
+        "problem": deployment.problem,
+        "versions": [{**asdict(one), **described[one.sha256]} for one in versions_of(state, deployment)],
+    }
+
+
+def _described(gateway: Gateway) -> dict[str, Any]:
     reference = gateway.reference
     body: dict[str, Any] = {
         "sha256": gateway.model.sha256,
@@ -23,6 +92,8 @@ def model(state: Shared) -> Response:
         "task": gateway.model.task,
         "classes": gateway.model.classes,
         "embedding_dimension": gateway.engine.dimension,
+        "embedding_layer": gateway.engine.embedding_layer,
+        "backend": gateway.engine.backend.name,
         "reference": None
         if reference is None
         else {
@@ -38,4 +109,4 @@ def model(state: Shared) -> Response:
     }
     if reference is None:
         body["reference_reason"] = NO_REFERENCE
-    return json_response(body)
+    return body

@@ -4,16 +4,19 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from reports import pages
-from serving.routes.state import Shared, curl_line
+from serving.routes.model import overview, versions_of
+from serving.routes.state import Shared
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
 def index(request: Request, state: Shared) -> Response:
-    gateway = state.gateway
-    curl = curl_line(gateway, request)
-    return HTMLResponse(pages.index(gateway.store, gateway.model, gateway.reference, state.monitor, curl))
+    """One model's overview where one is served; else the list of them."""
+    served = state.deployments.all
+    if len(served) == 1:
+        return HTMLResponse(overview(request, state, served[0]))
+    return HTMLResponse(pages.models(state.store, [(one.name, one.problem, versions_of(state, one)) for one in served]))
 
 
 @router.get("/docs")

@@ -1,7 +1,9 @@
 """Predictions."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -9,13 +11,16 @@ from pydantic import BaseModel, Field
 
 from serving import problems
 from serving.body import Receive, read_body
-from serving.gateway import Answered, Gateway
+from serving.deployment import Deployment
+from serving.gateway import Answered, Gateway, Gone
 from serving.requests import TAGS_HEADER, parse_request
-from serving.routes.state import Shared, json_response
-from store.errors import BadInput
+from serving.routes.state import Shared, curl_line, json_response, origin_of
+from store.errors import AllRefused, BadInput
 
 router = APIRouter(tags=["predictions"])
 
+# Requests with the same key are answered by the same version while a canary is on trial.
+KEY_HEADER = "tidegate-key"
 TIMEOUT_HEADER = "tidegate-timeout"
 # Whoever sends it is told how long each stage took, in the standard header Server-Timing.
 TIMING_HEADER = "tidegate-timing"
@@ -58,6 +63,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     field: str | None = None
+    curl: str | None = Field(None, description="a request that works, to paste into a terminal")
 
 
 class RefusedAnswer(BaseModel):
@@ -112,6 +118,13 @@ _BODY = {
             "description": "slices of this request, as a small JSON object",
         },
         {
+            "name": KEY_HEADER,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "example": "customer 42"},
+            "description": "requests with the same key are answered by the same version while a canary is on trial",
+        },
+        {
             "name": TIMEOUT_HEADER,
             "in": "header",
             "required": False,
@@ -133,39 +146,125 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Which model a request is for: a served name, None for the default, and perhaps one version of it."""
+
+    name: str | None
+    version: str | None = None
+
+
+_DEFAULT = Asked(None)
+
+
+def asked_for(path: str) -> Asked | None:
+    """What a path asks for a prediction of; None if it is no such path."""
+    if path == "/v1/predict":
+        return _DEFAULT
+    parts = path.split("/")
+    if parts[:3] != ["", "v1", "models"] or parts[-1] != "predict":
+        return None
+    if len(parts) == 5:
+        return Asked(unquote(parts[3]))
+    if len(parts) == 7 and parts[4] == "versions":
+        return Asked(unquote(parts[3]), parts[5])
+    return None
+
+
 @router.post("/v1/predict", response_model=PredictAnswer, responses=_PROBLEMS, openapi_extra=_BODY)
 async def predict(request: Request, state: Shared) -> Response:
-    """Predict one or many inputs; each is recorded before it is answered.
+    """Predict one or many inputs by the default model; each is recorded before it is answered.
 
     Pictures: multipart/form-data with the field `file`, repeated, or the bytes of one image. Tables: JSON rows. Texts:
     JSON texts, or one text as text/plain.
     """
-    return await answer(dict(request.scope["headers"]), request.receive, state.gateway)
+    return await _answer_route(request, state, _DEFAULT)
 
 
-async def answer(headers: dict[bytes, bytes], receive: Receive, gateway: Gateway) -> Response:
-    """Predict what a request brings. Both FastAPI's route and the way past it (`serving.application`) end here.
+@router.post("/v1/models/{name}/predict", response_model=PredictAnswer, responses=_PROBLEMS, openapi_extra=_BODY)
+async def predict_by_name(name: str, request: Request, state: Shared) -> Response:
+    """Predict by the model that is served under this name."""
+    return await _answer_route(request, state, Asked(name))
+
+
+@router.post(
+    "/v1/models/{name}/versions/{version}/predict",
+    response_model=PredictAnswer,
+    responses=_PROBLEMS,
+    openapi_extra=_BODY,
+)
+async def predict_by_version(name: str, version: str, request: Request, state: Shared) -> Response:
+    """Predict by one version, live or canary: its SHA-256, or the first six digits or more of it."""
+    return await _answer_route(request, state, Asked(name, version))
+
+
+async def _answer_route(request: Request, state: Shared, asked: Asked) -> Response:
+    headers = dict(request.scope["headers"])
+    deployment = state.deployments.named(asked.name)
+    return await answer(headers, request.receive, deployment, asked, origin_of(request))
+
+
+async def answer(
+    headers: dict[bytes, bytes], receive: Receive, deployment: Deployment, asked: Asked, where: str
+) -> Response:
+    """Predict what a request brings. Both FastAPI's routes and the way past them (`serving.application`) end here.
+
+    Args:
+        headers: by lower-case name.
+        receive: gives the body.
+        deployment: which is asked.
+        asked: by which name and version.
+        where: the origin that the caller used, for an example that works there.
 
     Raises:
         TidegateError: see `Gateway.predict`.
     """
-    began = time.perf_counter()
-    body = await read_body(headers, receive, gateway.settings)
-    asked = parse_request(headers, body, gateway.engine.adapter, gateway.settings)
-    parsed = time.perf_counter()
+    try:
+        return await _answered(headers, receive, deployment, asked)
+    except BadInput as error:
+        error.curl = curl_line(deployment.live, where, asked.name)
+        raise
+
+
+def chosen(deployment: Deployment, asked: Asked, headers: dict[bytes, bytes]) -> Gateway:
+    """The version that answers a request.
+
+    Raises:
+        NotFound: one was asked for that is not served.
+    """
+    if asked.version is not None:
+        return deployment.version(asked.version)
+    key = headers.get(KEY_HEADER.encode())
+    return deployment.choose(None if key is None else key.decode("latin-1"))
+
+
+def leaving(receive: Receive) -> Gone:
+    """Waits until the caller has gone."""
 
     async def gone() -> None:
         while (await receive())["type"] != "http.disconnect":
             continue
 
-    answers = await gateway.predict(asked.inputs, asked.tags, gone=gone, seconds=_patience(headers))
+    return gone
+
+
+async def _answered(headers: dict[bytes, bytes], receive: Receive, deployment: Deployment, asked: Asked) -> Response:
+    began = time.perf_counter()
+    body = await read_body(headers, receive, deployment.live.settings)
+    # From here to the queue nothing waits, so that a version that is being replaced still takes what chose it.
+    gateway = chosen(deployment, asked, headers)
+    wanted = parse_request(headers, body, gateway.engine.adapter, gateway.settings)
+    parsed = time.perf_counter()
+    answers = await deployment.predict(
+        gateway, wanted.inputs, wanted.tags, gone=leaving(receive), seconds=patience(headers)
+    )
     located = [
-        _located(one, asked.field.format(place)) if isinstance(one, BadInput) else one
+        located_at(one, wanted.field.format(place)) if isinstance(one, BadInput) else one
         for place, one in enumerate(answers)
     ]
     refused = [one for one in located if isinstance(one, BadInput)]
     if len(refused) == len(located):
-        return _all_refused(refused)
+        raise all_refused(refused)
     content: dict[str, Any] = {"predictions": [_answer(gateway, one) for one in located], "model": gateway.model.sha256}
     if gateway.reference is None:
         content["ood_reason"] = NO_REFERENCE
@@ -178,7 +277,12 @@ async def answer(headers: dict[bytes, bytes], receive: Receive, gateway: Gateway
     return response
 
 
-def _patience(headers: dict[bytes, bytes]) -> float | None:
+def patience(headers: dict[bytes, bytes]) -> float | None:
+    """How many seconds the caller waits, if it says so.
+
+    Raises:
+        BadInput: it says something else.
+    """
     sent = headers.get(TIMEOUT_HEADER.encode())
     if sent is None:
         return None
@@ -211,15 +315,13 @@ def _answer(gateway: Gateway, answer: Answered | BadInput) -> dict[str, Any]:
     return body
 
 
-def _located(error: BadInput, place: str) -> BadInput:
+def located_at(error: BadInput, place: str) -> BadInput:
     """The same error with the place of its input before its field."""
     return BadInput(str(error), field=place if error.field is None else f"{place}.{error.field}", status=error.status)
 
 
-def _all_refused(refused: list[BadInput]) -> Response:
+def all_refused(refused: list[BadInput]) -> BadInput:
+    """One error for a request of which no input can be used."""
     if len(refused) == 1:
-        return problems.answer(refused[0])
-    detail = f"None of the {len(refused):,} inputs can be used. The first: {refused[0]}"
-    errors = [problems.problem(error) for error in refused]
-    body = problems.details(BadInput.title, 422, detail, errors=errors)
-    return problems.response(body, {})
+        return refused[0]
+    return AllRefused(f"None of the {len(refused):,} inputs can be used. The first: {refused[0]}", refused)

@@ -21,7 +21,7 @@ RunId = Annotated[UUID, Path(description="the run's id")]
 @router.get("/reports")
 def listing(request: Request, state: Shared) -> Response:
     """The windows the monitor looked at, the latest first. HTML for browsers, else JSON."""
-    store = state.gateway.store
+    store = state.store
     if wants_html(request):
         return HTMLResponse(pages.reports(store))
     reported = {entry.run_id for entry in store.reports.recent()}
@@ -31,25 +31,25 @@ def listing(request: Request, state: Shared) -> Response:
 @router.get("/reports/{run_id}.json")
 def as_json(run_id: RunId, state: Shared) -> Response:
     """One report's document."""
-    return json_response(state.gateway.store.reports.document(run_id))
+    return json_response(state.store.reports.document(run_id))
 
 
 @router.get("/reports/{run_id}.html", response_class=HTMLResponse)
 def as_file(run_id: RunId, state: Shared) -> Response:
     """One report as a single file that opens offline."""
-    return HTMLResponse(DriftReport(state.gateway.store.reports.document(run_id)).html())
+    return HTMLResponse(DriftReport(state.store.reports.document(run_id)).html())
 
 
 @router.get("/reports/{run_id}/columns", response_class=HTMLResponse)
 def columns(run_id: RunId, state: Shared) -> Response:
     """Evidently's report on the recorded columns."""
-    return HTMLResponse(state.gateway.store.reports.columns_page(run_id))
+    return HTMLResponse(state.store.reports.columns_page(run_id))
 
 
 @router.get("/reports/{run_id}")
 def one(run_id: RunId, request: Request, state: Shared) -> Response:
     """One report. HTML for browsers, else JSON."""
-    store = state.gateway.store
+    store = state.store
     document = store.reports.document(run_id)
     if not wants_html(request):
         return json_response(document)

@@ -1,4 +1,4 @@
-"""What routes share: the gateway and the settings of its pages."""
+"""What routes share: what is served, and the settings of its pages."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -8,14 +8,17 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from monitor.settings import MonitorSettings
+from serving.deployment import Deployments
 from serving.gateway import Gateway
+from store import Store
 
 
 @dataclass(frozen=True)
 class State:
     """Set once, when the application is made."""
 
-    gateway: Gateway
+    deployments: Deployments
+    store: Store
     monitor: MonitorSettings
 
 
@@ -32,12 +35,38 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status_code=status, media_type="application/json")
 
 
-def curl_line(gateway: Gateway, request: Request) -> str:
-    """A prediction from the command line, ready to paste."""
-    address = f"{str(request.base_url).rstrip('/')}/v1/predict"
-    if gateway.engine.adapter.takes == "texts":
+def origin(headers: dict[bytes, bytes], scheme: str = "http") -> str:
+    """Where the caller reached this gateway, such as `http://127.0.0.1:8000`."""
+    return f"{scheme}://{headers.get(b'host', b'127.0.0.1').decode('latin-1')}"
+
+
+def origin_of(request: Request) -> str:
+    """The same, for a route."""
+    return str(request.base_url).rstrip("/")
+
+
+def predict_path(name: str | None) -> str:
+    """Where a served name is asked; None for the default."""
+    return "/v1/predict" if name is None else f"/v1/models/{name}/predict"
+
+
+def curl_line(gateway: Gateway, where: str, name: str | None = None) -> str:
+    """A prediction from the command line, ready to paste.
+
+    Args:
+        gateway: the version that is asked.
+        where: the gateway's origin.
+        name: the served name; None for the default.
+    """
+    address = f"{where}{predict_path(name)}"
+    takes, example = gateway.engine.adapter.takes, gateway.example
+    if takes == "texts":
         return f"curl {address} -H 'content-type: text/plain' -d 'A short text.'"
-    if gateway.engine.adapter.takes == "rows":
-        row = gateway.engine.adapter.examples()[0].content.decode()
-        return f"curl {address} -H 'content-type: application/json' \\\n  -d '{{\"rows\": [{row}]}}'"
+    if takes == "rows":
+        return f"curl {address} -H 'content-type: application/json' \\\n  -d '{{\"rows\": [{example}]}}'"
     return f"curl {address} -F file=@picture.png"
+
+
+def curl_of_page(request: Request) -> str:
+    """What a page shows, as JSON from the command line."""
+    return f"curl {request.url!s}"

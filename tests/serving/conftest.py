@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from monitor.reference import Reference
 from monitor.settings import MonitorSettings
 from serving.application import create_application
+from serving.deployment import Deployment
 from serving.engine import Engine
 from serving.gateway import Gateway
 from serving.learner import load
@@ -38,7 +39,8 @@ def connect(sqlite_store: Store) -> Iterator[Connect]:
     def start(engine: Engine, reference: Path | None, **settings) -> TestClient:
         loaded = None if reference is None else Reference.load(reference)
         gateway = Gateway(engine, loaded, sqlite_store, ServingSettings(**settings))
-        client = TestClient(create_application(gateway, MonitorSettings()), raise_server_exceptions=False)
+        application = create_application([Deployment.of(gateway)], sqlite_store, MonitorSettings())
+        client = TestClient(application, raise_server_exceptions=False)
         client.__enter__()
         clients.append(client)
         return client

@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from tidegate.cli import alerts, baseline, check, database, monitor, profile, replay, report, serve, settings
+from tidegate.cli import (
+    alerts,
+    baseline,
+    check,
+    database,
+    monitor,
+    profile,
+    replay,
+    report,
+    rollout,
+    serve,
+    settings,
+    tune,
+)
 
 app = typer.Typer(
     name="tidegate",
@@ -13,8 +26,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for verb in (profile, serve, check, monitor, report, alerts, replay, settings):
+for verb in (profile, tune, serve, check, monitor, report, alerts, replay, settings):
     verb.register(app)
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(database.app, name="db")
 

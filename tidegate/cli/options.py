@@ -23,6 +23,16 @@ Imports = Annotated[
     list[str] | None,
     typer.Option("--import", help="A module that defines functions the learner needs; may be given several times."),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help='Where the model runs: "cpu", "cuda"; by default the GPU where there is one.'),
+]
+EmbeddingLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--embedding-layer", help="The layer whose input is the embedding; by default the linear layer run last."
+    ),
+]
 Alpha = Annotated[float | None, typer.Option(help="Share of shift-free windows in which a shift may be cried.")]
 AlertTo = Annotated[
     list[str] | None,

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import AlertTo, Database, Export, Imports, Reference, Sha256, reference_beside
+from tidegate.cli.options import (
+    AlertTo,
+    Database,
+    Device,
+    EmbeddingLayer,
+    Imports,
+    Reference,
+    reference_beside,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -13,7 +21,12 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    export: Export,
+    exports: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="EXPORT...", help="Files that `learn.export()` wrote; the first is the default.", show_default=False
+        ),
+    ],
     reference: Reference = None,
     no_reference: Annotated[
         bool, typer.Option("--no-reference", help="Score nothing, even if a .reference lies beside the export.")
@@ -22,8 +35,9 @@ def serve(
         str | None, typer.Option(help="Address to listen on; by default 127.0.0.1, this machine only.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; by default 8000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the port; by default 1.", min=1)] = None,
     database: Database = None,
-    name: Annotated[str | None, typer.Option(help="What the model is called on pages.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the model is called; by default its file's name.")] = None,
     monitor: Annotated[
         bool | None,
         typer.Option(
@@ -34,24 +48,56 @@ def serve(
         float | None, typer.Option(help="Minutes between two looks of the monitor; by default 60.")
     ] = None,
     alert_to: AlertTo = None,
-    sha256: Sha256 = None,
+    device: Device = None,
+    embedding_layer: EmbeddingLayer = None,
+    sha256: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sha256", help="Refuse an export, before loading it, if its SHA-256 is another; one for each export."
+        ),
+    ] = None,
     import_: Imports = None,
+    worker: Annotated[str | None, typer.Option("--worker", hidden=True)] = None,
 ) -> None:
     """**Serve** predictions over HTTP, each recorded and scored before it is answered.
 
     Example: `tidegate serve digits.pkl --port 8000`
     """
+    from store.errors import BadSettings
     from tidegate.settings import load_settings
 
+    if len(exports) > 1 and (reference is not None or name is not None):
+        raise BadSettings(
+            "--reference and --name are for one export. With several, each is called by its file's name and finds the "
+            ".reference file beside it."
+        )
+    if sha256 and len(sha256) != len(exports):
+        raise BadSettings(
+            f"{len(exports)} exports and {len(sha256)} hashes came. Give --sha256 once for each, in order."
+        )
     settings = load_settings(
-        serving={"host": host, "port": port, "name": name, "monitor": monitor},
+        serving={
+            "host": host,
+            "port": port,
+            "name": name,
+            "monitor": monitor,
+            "workers": workers,
+            "device": device,
+            "embedding_layer": embedding_layer,
+        },
         store={"database": database},
         monitor={"every_minutes": every, "destinations": alert_to},
     )
-    from tidegate.server import Server
+    from tidegate.server import Server, ToServe
+    from tidegate.workers import Place
 
-    with Server(settings) as server:
-        server.run(export, None if no_reference else _found(export, reference), sha256, import_)
+    hashes: list[str | None] = [*sha256] if sha256 else [None] * len(exports)
+    served = [
+        ToServe(export, None if no_reference else _found(export, reference), digest, tuple(import_ or ()))
+        for export, digest in zip(exports, hashes, strict=True)
+    ]
+    with Server(settings, None if worker is None else Place.parse(worker)) as server:
+        server.run(served, _arguments(exports, reference, no_reference, hashes, import_))
 
 
 def _found(export: Path, reference: Path | None) -> Path | None:
@@ -59,3 +105,18 @@ def _found(export: Path, reference: Path | None) -> Path | None:
         return reference
     beside = reference_beside(export)
     return beside if beside.is_file() else None
+
+
+def _arguments(
+    exports: list[Path],
+    reference: Path | None,
+    no_reference: bool,
+    hashes: list[str | None],
+    imports: list[str] | None,
+) -> list[str]:
+    """What names the learners again, for a worker; everything else is handed down as settings."""
+    words = [str(export) for export in exports]
+    words += [] if reference is None else ["--reference", str(reference)]
+    words += ["--no-reference"] if no_reference else []
+    words += [word for digest in hashes if digest is not None for word in ("--sha256", digest)]
+    return words + [word for module in imports or () for word in ("--import", module)]

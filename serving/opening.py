@@ -1,0 +1,89 @@
+"""Opens a version of a learner: loaded, seen to belong to its reference, tuned, and put on the record."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from monitor.reference import Reference
+from serving.backends import NotEligible
+from serving.engine import Engine, open_engine
+from serving.gateway import Gateway
+from serving.pairing import check_belongs
+from serving.rollout import Version
+from serving.settings import ServingSettings
+from serving.tuning import Trial, Tuning, cores, tune, tuning_beside, use
+from store import Store
+from store.predictions import RawInput
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VersionOpener:
+    """Opens versions of one served name.
+
+    Args:
+        store: where they are recorded.
+        settings: of the gateway.
+        name: what the model is called on pages; None for its file's name.
+        import_modules: modules that learners need.
+        announce: told each file and its hash before its code runs.
+    """
+
+    store: Store
+    settings: ServingSettings
+    name: str | None
+    import_modules: tuple[str, ...]
+    announce: Callable[[Path, str], None]
+
+    def __call__(self, version: Version) -> Gateway:
+        """Open one; takes seconds.
+
+        Raises:
+            TidegateError: it can't be served; the message says why.
+        """
+        reference = None if version.reference is None else Reference.load(version.reference)
+        engine = open_engine(
+            version.export,
+            self.settings,
+            sha256=version.sha256,
+            import_modules=self.import_modules,
+            announce=lambda sha256: self.announce(version.export, sha256),
+        )
+        chosen = self._tuned(engine, version.export, reference)
+        return Gateway(
+            engine,
+            reference,
+            self.store,
+            self.settings,
+            name=self.name,
+            patience_seconds=chosen.saved_by_batching_seconds,
+            trial=chosen,
+        )
+
+    def _tuned(self, engine: Engine, export: Path, reference: Reference | None) -> Trial:
+        """The fastest backend and number of threads, as measured now or before, in use."""
+        if reference is not None:
+            # Its inputs are run below, and must be this learner's.
+            check_belongs(engine, reference)
+        inputs = [] if reference is None else [RawInput(probe.media_type, probe.content) for probe in reference.probes]
+        kept = tuning_beside(export)
+        tuning = Tuning.load(kept, engine.loaded.sha256)
+        if tuning is None:
+            tuning = tune(engine, inputs, thorough=False)
+            tuning.save(kept)
+        chosen = tuning.within(max(1, cores() // self.settings.workers))
+        try:
+            use(engine, chosen, inputs)
+        except NotEligible as error:
+            logger.warning("%s was the fastest and can't be used any more (%s): measuring again", chosen.backend, error)
+            tuning = tune(engine, inputs, thorough=False)
+            tuning.save(kept)
+            chosen = tuning.within(max(1, cores() // self.settings.workers))
+            use(engine, chosen, inputs)
+        # The scorer's products of small matrices gain nothing from threads that the model wants.
+        threadpool_limits(limits=chosen.threads, user_api="blas")
+        return chosen

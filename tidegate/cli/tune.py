@@ -1,0 +1,87 @@
+"""`tidegate tune`: find the fastest way to run a learner on this machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli.options import Device, EmbeddingLayer, Export, Imports, Reference, Sha256, reference_beside
+
+if TYPE_CHECKING:
+    from serving.tuning import Tuning
+
+_MOST_INPUTS = 1_000
+
+
+def register(app: typer.Typer) -> None:
+    app.command("tune")(tune)
+
+
+def tune(
+    export: Export,
+    reference: Reference = None,
+    bf16: Annotated[
+        bool,
+        typer.Option("--bf16", help="Also try bfloat16, which changes numbers. Needs --data, to say how it agrees."),
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Held-out data, laid out as for `profile`: measure how the choice agrees on it."),
+    ] = None,
+    device: Device = None,
+    embedding_layer: EmbeddingLayer = None,
+    sha256: Sha256 = None,
+    import_: Imports = None,
+) -> None:
+    """**Tune**: measure every backend and number of threads, `torch.compile` too, and keep the fastest for `serve`.
+
+    Example: `tidegate tune digits.pkl`
+    """
+    from monitor.reference import Reference as ReferenceProfile
+    from serving.pairing import check_belongs
+    from serving.sources import labelled_inputs
+    from serving.tuning import agreement, tuning_beside
+    from serving.tuning import tune as measure
+    from store.errors import BadSettings
+    from store.predictions import RawInput
+    from tidegate.cli.loading import load_engine
+    from tidegate.settings import load_settings
+
+    if bf16 and data is None:
+        raise BadSettings(
+            "bfloat16 changes numbers, so it is tried only where its agreement can be measured: name held-out data "
+            "with --data valid/."
+        )
+    settings = load_settings(serving={"device": device, "embedding_layer": embedding_layer}).serving
+    engine = load_engine(export, sha256, import_, settings=settings)
+    inputs = []
+    profile = reference or reference_beside(export)
+    if profile.is_file():
+        loaded = ReferenceProfile.load(profile)
+        check_belongs(engine, loaded)
+        inputs = [RawInput(probe.media_type, probe.content) for probe in loaded.probes]
+    typer.echo("Measuring. Keep the machine otherwise idle; torch.compile alone takes a minute.")
+    tuning = measure(engine, inputs, thorough=True, approximate=bf16, seconds_each=1.0)
+    _print(tuning)
+    if data is not None:
+        some = [one.read() for one in labelled_inputs(data, engine.adapter)[:_MOST_INPUTS]]
+        typer.echo(agreement(engine, tuning.chosen, some).sentence)
+    kept = tuning_beside(export)
+    tuning.save(kept)
+    typer.echo(f"Kept in {kept}, for this learner, this machine and these versions: `tidegate serve` uses it.")
+
+
+def _print(tuning: "Tuning") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("backend", "threads", "ms alone", "ms in a batch", ""):
+        table.add_column(name, justify="left" if name in ("backend", "") else "right")
+    for place, trial in enumerate(tuning.trials):
+        times = ["", ""] if trial.refused else [f"{trial.alone_ms:.3g}", f"{trial.batched_ms:.3g}"]
+        why = (
+            f"[dim]not used: {trial.refused}[/dim]" if trial.refused else "[green]chosen[/green]" if place == 0 else ""
+        )
+        table.add_row(trial.backend, str(trial.threads), *times, why)
+    Console().print(table)

@@ -1,0 +1,140 @@
+"""Several gateway processes that share one port: started, watched, started again when one dies, and ended together.
+
+Each worker holds the reading end of a pipe from this process; when this one ends, however it ends, the workers stop.
+The first worker is ready before the others start, so that a learner is measured once and not by all at a time.
+"""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from store.errors import BadSettings
+from tidegate.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_TO_START = 300.0
+_SECONDS_BETWEEN_LOOKS = 0.2
+# A worker that dies sooner than this after its start is not started again at once.
+_SECONDS_OF_A_GOOD_START = 10.0
+_MOST_SECONDS_BETWEEN_STARTS = 30.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A worker's: its number, the inherited socket, and the inherited pipe on which it says that it is ready."""
+
+    number: int
+    socket: int
+    ready: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """What `str` wrote."""
+        number, shared, ready = map(int, text.split(":"))
+        return cls(number, shared, ready)
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.socket}:{self.ready}"
+
+    def tell_ready(self) -> None:
+        """Say that this worker answers."""
+        os.write(self.ready, b"1")
+        os.close(self.ready)
+
+
+class Workers:
+    """Runs `settings.serving.workers` processes of `tidegate serve` on one socket until it is told to stop."""
+
+    def __init__(self, settings: Settings, arguments: Sequence[str], shared: socket.socket) -> None:
+        self._settings = settings
+        self._arguments = list(arguments)
+        self._socket = shared
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or Ctrl-C; then every worker finishes what it accepted."""
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(kind, lambda *_: self._stopped.set())
+        # Before the first worker answers, so that nobody is refused meanwhile.
+        self._socket.listen(2048)
+        try:
+            for number in range(self._settings.serving.workers):
+                if self._stopped.is_set():
+                    return
+                self._workers.append(self._start(number, wait=number == 0))
+            self._watch()
+        finally:
+            self._end()
+
+    def _start(self, number: int, *, wait: bool) -> subprocess.Popen[bytes]:
+        readable, writable = os.pipe()
+        place = Place(number, self._socket.fileno(), writable)
+        command = [sys.executable, "-m", "tidegate", "serve", *self._arguments, "--worker", str(place)]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            env=self._settings.handed_down(),
+            pass_fds=(place.socket, place.ready),
+            start_new_session=True,
+        )
+        os.close(writable)
+        try:
+            if wait and not self._wait(readable, process):
+                process.kill()
+                process.wait()
+                raise BadSettings("The first gateway process did not start; what it said stands above.")
+        finally:
+            os.close(readable)
+        return process
+
+    def _wait(self, readable: int, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the worker became ready."""
+        os.set_blocking(readable, False)
+        until = time.monotonic() + _SECONDS_TO_START
+        while time.monotonic() < until and not self._stopped.is_set():
+            try:
+                return bool(os.read(readable, 1))
+            except BlockingIOError:
+                if process.poll() is not None:
+                    return False
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return self._stopped.is_set()
+
+    def _watch(self) -> None:
+        started = [time.monotonic()] * len(self._workers)
+        pause = [0.0] * len(self._workers)
+        while not self._stopped.wait(_SECONDS_BETWEEN_LOOKS):
+            for number, process in enumerate(self._workers):
+                if process.poll() is None or time.monotonic() < started[number] + pause[number]:
+                    continue
+                lived = time.monotonic() - started[number]
+                soon = lived < _SECONDS_OF_A_GOOD_START
+                pause[number] = min(_MOST_SECONDS_BETWEEN_STARTS, max(1.0, 2 * pause[number])) if soon else 0.0
+                logger.error("gateway process %d ended with %s; another is started", number, process.returncode)
+                assert process.stdin is not None
+                process.stdin.close()
+                self._workers[number] = self._start(number, wait=False)
+                started[number] = time.monotonic()
+
+    def _end(self) -> None:
+        for process in self._workers:
+            if process.poll() is None:
+                process.terminate()
+        until = time.monotonic() + self._settings.serving.grace_seconds + 5
+        for process in self._workers:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
