@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit e2e bench lint types imports format clean
+.PHONY: help setup clients demo test unit e2e bench lint types imports format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -18,16 +18,23 @@ setup: .venv/ready ## make .venv and install what is missing
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@touch $@
 
+clients: .venv-clients/ready ## make .venv-clients: public clients that the tests ask a gateway with, and whose pins clash with ours
+
+.venv-clients/ready: tests/e2e/foreign-clients.txt
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet --requirement $< 2> .venv-clients/install.log || { cat .venv-clients/install.log; exit 1; }
+	@touch $@
+
 demo: setup ## train, serve, and watch digits, letters and a new scanner (EXIT=1 ends after the last act)
 	@$(BIN)/python -m examples.digits.demo $(if $(EXIT),--exit)
 
-test: setup ## run every test; says what it skipped and why
+test: setup clients ## run every test; says what it skipped and why
 	@$(BIN)/python -m pytest
 
 unit: setup ## run the tests that need no processes, server or browser
 	@$(BIN)/python -m pytest -m 'not e2e'
 
-e2e: setup ## run the tests that drive real processes, PostgreSQL and Chromium
+e2e: setup clients ## run the tests that drive real processes, PostgreSQL and Chromium
 	@$(BIN)/python -m pytest -m e2e
 
 bench: setup ## measure detection against peers (an hour or two; needs Debian's dataset-fashion-mnist)
@@ -49,4 +56,4 @@ format: setup ## let ruff mend what it can
 	@$(BIN)/ruff format .
 
 clean: ## remove what was built or trained
-	rm -rf .venv build dist examples/*/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients build dist examples/*/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from serving.routes import alerts, health, model, pages, predict, reports, try_it
+from serving.routes import alerts, health, model, open_inference, pages, predict, reports, try_it
 
 ROUTERS: tuple[APIRouter, ...] = (
     predict.router,
     model.router,
+    open_inference.router,
     health.router,
     alerts.router,
     reports.router,
