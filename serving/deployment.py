@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from serving.gateway import Answered, Gateway, Gone
 from serving.rollout import Plan, Role, Version
@@ -103,9 +104,10 @@ class Deployment:
         *,
         gone: Gone | None = None,
         seconds: float | None = None,
+        ids: Sequence[UUID] | None = None,
     ) -> list[Answered | BadInput]:
         """Answer by a version that was chosen, and let the shadow see what was answered; see `Gateway.predict`."""
-        answers = await gateway.predict(inputs, tags, gone=gone, seconds=seconds)
+        answers = await gateway.predict(inputs, tags, gone=gone, seconds=seconds, ids=ids)
         shadow = self._by_role.get(Role.SHADOW)
         if shadow is not None:
             task = asyncio.create_task(self._mirror(shadow, inputs, tags, answers))

@@ -144,6 +144,7 @@ class Gateway:
         gone: Gone | None = None,
         seconds: float | None = None,
         mirrors: Sequence[UUID] | None = None,
+        ids: Sequence[UUID] | None = None,
     ) -> list[Answered | BadInput]:
         """Answer inputs in order; one that can't be used gets its error, and the others are answered.
 
@@ -153,6 +154,7 @@ class Gateway:
             gone: returns when the caller has left; what is not begun by then is dropped.
             seconds: how long the caller waits, by default as the settings say.
             mirrors: the predictions of another version that these repeat, one for each input.
+            ids: given where the caller may send the same again; by default fresh ones.
 
         Raises:
             Overloaded: too many inputs wait already.
@@ -160,10 +162,9 @@ class Gateway:
             StoreUnavailable: the predictions could not be recorded, so they are not answered.
         """
         now = time.perf_counter()
-        repeated: Sequence[UUID | None] = mirrors or [None] * len(inputs)
-        submitted = self._pipeline.submit(
-            [Arrived(raw, tags, now, mirrored) for raw, mirrored in zip(inputs, repeated, strict=True)]
-        )
+        nothing = [None] * len(inputs)
+        arrivals = zip(inputs, mirrors or nothing, ids or nothing, strict=True)
+        submitted = self._pipeline.submit([Arrived(raw, tags, now, mirrored, id_) for raw, mirrored, id_ in arrivals])
         try:
             await _wait(submitted.done, gone, self.settings.answer_seconds if seconds is None else seconds)
         finally:
@@ -176,6 +177,27 @@ class Gateway:
             assert isinstance(answer, Answered | BadInput)
             answers.append(answer)
         return answers
+
+    def recorded(self, id_: UUID) -> Answered | None:
+        """What was answered before under this id, from the record; None if nothing was.
+
+        Its `nearest` are not recorded, and its stages are long past.
+        """
+        record = self.store.predictions.get(id_)
+        if record is None:
+            return None
+        outputs = self.engine.task.outputs(record.logits[None], record.embedding[None])
+        return Answered(
+            id=id_,
+            prediction=outputs.predictions[0],
+            probabilities=None if outputs.probabilities is None else outputs.probabilities[0].tolist(),
+            confidence=record.confidence,
+            ood=None
+            if record.flagged is None
+            else {"score": record.ood_score, "p_value": record.ood_p_value, "flagged": record.flagged, "nearest": []},
+            notes=(),
+            stages={},
+        )
 
     def _decode(self, arrival: Arrived) -> Item:
         return self.engine.adapter.decode(arrival.raw)

@@ -19,12 +19,13 @@ from store.predictions import PredictionBatch, RawInput
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """An input on its way: what was sent, the caller's tags, when it came (`time.perf_counter`), and which prediction of
-    another version it repeats."""
+    another version it repeats. `id` is given where the caller may send it again."""
 
     raw: RawInput
     tags: dict[str, Any] | None
     arrived: float
     mirrors: UUID | None = None
+    id: UUID | None = None
 
 
 class Recorder:
@@ -42,7 +43,7 @@ class Recorder:
         nothing: list[Any] = [None] * n
         return PredictionBatch(
             model_sha256=self._model_sha256,
-            ids=[new_id() for _ in range(n)],
+            ids=[arrival.id or new_id() for arrival in arrivals],
             at=[utc_now()] * n,
             predictions=[text_of(prediction) for prediction in outputs.predictions],
             class_indices=nothing if outputs.class_indices is None else outputs.class_indices.tolist(),
@@ -57,6 +58,7 @@ class Recorder:
             embeddings=outputs.embedding,
             logits=outputs.logits,
             raw_inputs=[arrival.raw for arrival in arrivals] if self._keep_inputs else nothing,
+            repeatable=any(arrival.id is not None for arrival in arrivals),
         )
 
     def record(self, batches: Sequence[PredictionBatch]) -> None:

@@ -15,6 +15,7 @@ from store.deliveries import DeliveryRepository
 from store.engine import Database
 from store.evidence import EvidenceRepository
 from store.groups import GroupRepository
+from store.idempotency import IdempotencyRepository
 from store.minutes import MinuteRepository
 from store.models import ModelRepository
 from store.predictions import PredictionRepository
@@ -39,6 +40,7 @@ class Store:
         self.minutes = MinuteRepository(database)
         self.evidence = EvidenceRepository(database)
         self.groups = GroupRepository(database)
+        self.idempotency = IdempotencyRepository(database)
 
     @classmethod
     def open(cls, settings: StoreSettings) -> "Store":
@@ -68,6 +70,10 @@ class Store:
         while step := self.predictions.forget_inputs_before(before):
             forgotten += step
         return forgotten
+
+    def forget_old_keys(self) -> int:
+        """Forget callers' keys after a day, and say how many."""
+        return self.idempotency.forget_before(utc_now() - timedelta(days=1))
 
     def close(self) -> None:
         """Close every connection."""

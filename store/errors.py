@@ -80,6 +80,12 @@ class NotFound(TidegateError):
     title = "Not found"
 
 
+class GatewayUnavailable(TidegateError):
+    """A gateway did not answer, however often it was asked."""
+
+    title = "The gateway did not answer"
+
+
 class TimedOut(TidegateError):
     """The answer would come too late for its caller."""
 

@@ -10,7 +10,9 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy import Executable, and_, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, aliased
 
 from store.embedding import decode_embeddings, decode_logits, encode_embeddings, encode_logits
@@ -96,6 +98,8 @@ class PredictionBatch:
     embeddings: npt.NDArray[np.floating]
     logits: npt.NDArray[np.floating]
     raw_inputs: list[RawInput | None]
+    # Some of the ids may be recorded already, by the first time that a request came.
+    repeatable: bool = False
 
     @classmethod
     def of(cls, model_sha256: str, records: Sequence[PredictionRecord]) -> "PredictionBatch":
@@ -242,11 +246,17 @@ class PredictionRepository:
         """
         rows = [row for batch in batches for row in batch.rows()]
         inputs = [row for batch in batches for row in batch.input_rows()]
+        predictions_in: Executable = _INSERT_PREDICTIONS
+        inputs_in: Executable = _INSERT_INPUTS
+        if any(batch.repeatable for batch in batches):
+            known = sqlite_insert if self._database.is_sqlite else postgresql_insert
+            predictions_in = known(PredictionRow.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
+            inputs_in = known(InputRow.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
         with self._database.writing() as session:
             connection = session.connection()
-            connection.execute(_INSERT_PREDICTIONS, rows)
+            connection.execute(predictions_in, rows)
             if inputs:
-                connection.execute(_INSERT_INPUTS, inputs)
+                connection.execute(inputs_in, inputs)
 
     def count(self, model_sha256: str | None = None) -> int:
         """How many predictions are recorded, of one model or of all."""

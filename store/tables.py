@@ -113,6 +113,18 @@ class PredictionRow(Base):
     logits: Mapped[bytes]
 
 
+class IdempotencyKeyRow(Base):
+    """A caller's key: the ids its inputs got, so that the same request sent again is recorded once."""
+
+    __tablename__ = "idempotency_keys"
+
+    key_sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(Sha256)
+    model_sha256: Mapped[str] = mapped_column(Sha256)
+    ids: Mapped[list[str]]
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
 class InputRow(Base):
     """What was sent, as it was sent. Apart from the prediction, so that it can be forgotten earlier."""
 

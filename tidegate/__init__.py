@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from monitor.reference import Reference, Scores
     from monitor.shift.window_test import check_window
     from reports.drift import DriftReport
+    from serving.client import AsyncClient, Client, Prediction
     from store.errors import TidegateError
     from tidegate.notebook import profile, report
+    from tidegate.served import serve
 
 _HOMES = {
+    "AsyncClient": "serving.client",
+    "Client": "serving.client",
+    "Prediction": "serving.client",
+    "serve": "tidegate.served",
     "DriftReport": "reports.drift",
     "Reference": "monitor.reference",
     "Scores": "monitor.reference",
@@ -37,7 +43,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "DriftReport",
+    "Prediction",
     "Reference",
     "Scores",
     "SequentialAlarm",
@@ -49,6 +58,7 @@ __all__ = [
     "profile",
     "realized_accuracy",
     "report",
+    "serve",
 ]
 
 

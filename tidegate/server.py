@@ -66,12 +66,13 @@ class Server:
     ) -> None:
         self._socket.close()
 
-    def run(self, served: Sequence[ToServe], arguments: Sequence[str]) -> None:
+    def run(self, served: Sequence[ToServe], *, arguments: Sequence[str], with_parent: bool = False) -> None:
         """Serve learners, the default first.
 
         Args:
             served: what the operator named.
             arguments: how the command line named it, for processes that do the same.
+            with_parent: stop when standard input closes.
         """
         configure_logging()
         settings = self._settings
@@ -102,6 +103,7 @@ class Server:
         signal.signal(signal.SIGINT, lambda *_: None)
         if self._place is not None:
             self._place.tell_ready()
+        if with_parent or self._place is not None:
             threading.Thread(target=_stop_with_parent, daemon=True).start()
         try:
             with self._monitor() if self._place is None else MonitorProcess.none():

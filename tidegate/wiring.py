@@ -20,6 +20,7 @@ def look(store: Store, settings: MonitorSettings) -> list[Watched]:
             write_report(store, one, columns=settings.columns_report)
     deliver_due(store, settings)
     store.forget_old_inputs()
+    store.forget_old_keys()
     return watched
 
 

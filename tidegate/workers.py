@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from store.errors import BadSettings
@@ -46,7 +47,9 @@ class Place:
 
     def tell_ready(self) -> None:
         """Say that this worker answers."""
-        os.write(self.ready, b"1")
+        # Only the first worker is waited for; nobody reads what the others say.
+        with suppress(BrokenPipeError):
+            os.write(self.ready, b"1")
         os.close(self.ready)
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from serving import open_inference, problems
 from serving.body import CallerLeft, read_body
 from serving.deployment import Deployment
+from serving.once import Caller, key_of, predict_once
 from serving.requests import TAGS_HEADER, check_tags, parse_tags
 from serving.rollout import Role
 from serving.routes.predict import Asked, all_refused, chosen, leaving, located_at, patience
@@ -115,13 +116,9 @@ async def _answered(asked: Asked, request: Request, deployment: Deployment) -> R
     # From here to the queue nothing waits, so that a version that is being replaced still takes what chose it.
     gateway = chosen(deployment, asked, headers)
     inputs, field = open_inference.inputs_of(wanted, gateway)
-    answers = await deployment.predict(
-        gateway,
-        inputs,
-        _tags(headers, wanted.parameters),
-        gone=leaving(request.receive),
-        seconds=patience(headers),
-    )
+    tags = _tags(headers, wanted.parameters)
+    caller = Caller(tags, leaving(request.receive), patience(headers), key_of(headers))
+    gateway, answers = await predict_once(deployment, gateway, inputs, caller)
     located = [
         located_at(one, field.format(place)) if isinstance(one, BadInput) else one for place, one in enumerate(answers)
     ]

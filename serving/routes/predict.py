@@ -13,6 +13,8 @@ from serving import problems
 from serving.body import Receive, read_body
 from serving.deployment import Deployment
 from serving.gateway import Answered, Gateway, Gone
+from serving.once import KEY_HEADER as IDEMPOTENCY_HEADER
+from serving.once import Caller, key_of, predict_once
 from serving.requests import TAGS_HEADER, parse_request
 from serving.routes.state import Shared, curl_line, json_response, origin_of
 from store.errors import AllRefused, BadInput
@@ -123,6 +125,13 @@ _BODY = {
             "required": False,
             "schema": {"type": "string", "example": "customer 42"},
             "description": "requests with the same key are answered by the same version while a canary is on trial",
+        },
+        {
+            "name": IDEMPOTENCY_HEADER,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "example": "5f0c1a2e"},
+            "description": "send the same request again with the same key: it gets the same ids and is recorded once",
         },
         {
             "name": TIMEOUT_HEADER,
@@ -255,9 +264,8 @@ async def _answered(headers: dict[bytes, bytes], receive: Receive, deployment: D
     gateway = chosen(deployment, asked, headers)
     wanted = parse_request(headers, body, gateway.engine.adapter, gateway.settings)
     parsed = time.perf_counter()
-    answers = await deployment.predict(
-        gateway, wanted.inputs, wanted.tags, gone=leaving(receive), seconds=patience(headers)
-    )
+    caller = Caller(wanted.tags, leaving(receive), patience(headers), key_of(headers))
+    gateway, answers = await predict_once(deployment, gateway, wanted.inputs, caller)
     located = [
         located_at(one, wanted.field.format(place)) if isinstance(one, BadInput) else one
         for place, one in enumerate(answers)
@@ -269,8 +277,8 @@ async def _answered(headers: dict[bytes, bytes], receive: Receive, deployment: D
     if gateway.reference is None:
         content["ood_reason"] = NO_REFERENCE
     response = json_response(content)
-    if TIMING_HEADER.encode() in headers:
-        first = next(one for one in answers if isinstance(one, Answered))
+    first = next(one for one in answers if isinstance(one, Answered))
+    if TIMING_HEADER.encode() in headers and first.stages:
         whole, inside = time.perf_counter() - began, sum(first.stages.values())
         stages = {"parse": parsed - began, **first.stages, "reply": whole - (parsed - began) - inside}
         response.headers["server-timing"] = ", ".join(f"{name};dur={1e3 * s:.3f}" for name, s in stages.items())

@@ -14,7 +14,20 @@ from tidegate.cli import app
 from tidegate.settings import load_settings
 
 VERBS = [
-    *("profile", "serve", "check", "monitor", "report", "alerts", "replay", "settings", "db upgrade", "db current"),
+    *(
+        "profile",
+        "tune",
+        "serve",
+        "check",
+        "monitor",
+        "report",
+        "alerts",
+        "replay",
+        "settings",
+        "db upgrade",
+        "db current",
+    ),
+    *("rollout shadow", "rollout canary", "rollout promote", "rollout stop", "rollout reload", "rollout show"),
     *("baseline pin", "baseline list", "baseline use", "baseline compare"),
 ]
 

@@ -58,6 +58,7 @@ def serve(
     ] = None,
     import_: Imports = None,
     worker: Annotated[str | None, typer.Option("--worker", hidden=True)] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """**Serve** predictions over HTTP, each recorded and scored before it is answered.
 
@@ -97,7 +98,9 @@ def serve(
         for export, digest in zip(exports, hashes, strict=True)
     ]
     with Server(settings, None if worker is None else Place.parse(worker)) as server:
-        server.run(served, _arguments(exports, reference, no_reference, hashes, import_))
+        server.run(
+            served, with_parent=with_parent, arguments=_arguments(exports, reference, no_reference, hashes, import_)
+        )
 
 
 def _found(export: Path, reference: Path | None) -> Path | None:

@@ -1,0 +1,299 @@
+"""The client of a gateway, for Python programs: typed answers, and retries that never record an input twice.
+
+with Client("http://127.0.0.1:8000") as client:
+    print(client.predict(Path("picture.png")).prediction)
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from store.errors import BadInput, GatewayUnavailable, TidegateError
+
+# A picture as the bytes of its file or its path, a row as a mapping, a text as a string.
+Input = bytes | Path | Mapping[str, Any] | str
+
+_WORTH_A_RETRY = {429, 502, 503, 504}
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Ood:
+    """How far an input lies from the training data; `score` is None where it is not finite."""
+
+    score: float | None
+    p_value: float
+    flagged: bool
+    nearest: list[int]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer. `probabilities` are by class, None where numbers are predicted; `ood` is None without a reference."""
+
+    id: uuid.UUID
+    prediction: str | float | list[str] | list[float]
+    probabilities: dict[str, float] | None
+    confidence: float | None
+    ood: Ood | None
+    notes: list[str]
+    model: str
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One request, and what its answers mean; knows nothing of how it is sent."""
+
+    path: str
+    headers: dict[str, str]
+    content: bytes | None
+    files: list[tuple[str, tuple[str, bytes]]] | None
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Sequence[Input],
+        model: str | None,
+        tags: Mapping[str, Any] | None,
+        key: str | None,
+        idempotency_key: str | None,
+    ) -> "_Call":
+        path = "/v1/predict" if model is None else f"/v1/models/{quote(model, safe='')}/predict"
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        if tags is not None:
+            headers["tidegate-tags"] = orjson.dumps(dict(tags)).decode("latin-1")
+        if key is not None:
+            headers["tidegate-key"] = key
+        kinds = {_kind(one) for one in inputs}
+        if len(kinds) != 1:
+            raise BadInput(
+                "One request holds pictures (bytes or paths), or rows (dictionaries), or texts (strings): at least one, "
+                "and not several kinds.",
+                field="inputs",
+            )
+        (kind,) = kinds
+        if kind == "file":
+            files = [("file", (f"{place}", _content(one))) for place, one in enumerate(inputs)]
+            return cls(path, headers, None, files)
+        content = orjson.dumps({kind: list(inputs)}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return cls(path, {**headers, "content-type": "application/json"}, content, None)
+
+    def answers(self, response: httpx.Response) -> list[Prediction | BadInput]:
+        """What a whole response says, input by input."""
+        try:
+            body = orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            raise GatewayUnavailable(
+                f"{response.url} answered {response.status_code} and no JSON: is this a Tidegate gateway?"
+            ) from error
+        if response.status_code != 200:
+            raise _refused(body)
+        return [
+            _refused(one["problem"]) if "problem" in one else _prediction(one, body["model"])
+            for one in body["predictions"]
+        ]
+
+
+class _Settings:
+    def __init__(self, address: str, model: str | None, retries: int, timeout_seconds: float) -> None:
+        self._model = model
+        self._retries = retries
+        self._options: dict[str, Any] = {"base_url": address, "timeout": timeout_seconds}
+
+
+class Client(_Settings):
+    """Asks a gateway.
+
+    Args:
+        address: such as `http://127.0.0.1:8000`.
+        model: the served name; by default the gateway's first.
+        retries: how often a request is sent again when the gateway is away, busy or too slow. Each carries an
+            Idempotency-Key, so that an input is recorded once however often it was sent.
+        timeout_seconds: for one attempt.
+    """
+
+    def __init__(
+        self, address: str, *, model: str | None = None, retries: int = 5, timeout_seconds: float = 30.0
+    ) -> None:
+        super().__init__(address, model, retries, timeout_seconds)
+        self._http = httpx.Client(**self._options)
+
+    def predict(self, one: Input, *, tags: Mapping[str, Any] | None = None, key: str | None = None) -> Prediction:
+        """Predict one input; see `predict_many`.
+
+        Raises:
+            BadInput: it can't be used; the message says what to send instead.
+            GatewayUnavailable: no answer came, however often it was asked.
+        """
+        return _only(self.predict_many([one], tags=tags, key=key))
+
+    def predict_many(
+        self,
+        inputs: Sequence[Input],
+        *,
+        tags: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> list[Prediction | BadInput]:
+        """Predict inputs of one kind, in order; one that can't be used gets its error, and the others are answered.
+
+        Args:
+            inputs: pictures as bytes or paths, rows as dictionaries, or texts as strings.
+            tags: slices of these inputs, such as `{"site": "berlin"}`.
+            key: requests with the same key are answered by the same version while a canary is on trial.
+            idempotency_key: of the whole request, for programs that send it again after they were ended; by default a
+                fresh one, kept through all retries.
+
+        Raises:
+            BadInput: none of them can be used.
+            GatewayUnavailable: no answer came, however often it was asked.
+        """
+        call = _Call.of(inputs, self._model, tags, key, idempotency_key)
+        for attempt in range(self._retries + 1):
+            try:
+                response = self._http.post(call.path, headers=call.headers, content=call.content, files=call.files)
+            except httpx.TransportError as error:
+                failure: Exception | httpx.Response = error
+            else:
+                if response.status_code not in _WORTH_A_RETRY:
+                    return call.answers(response)
+                failure = response
+            if attempt < self._retries:
+                time.sleep(_pause(attempt, failure))
+        raise _unanswered(failure, self._retries)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Settings):
+    """`Client` for asyncio."""
+
+    def __init__(
+        self, address: str, *, model: str | None = None, retries: int = 5, timeout_seconds: float = 30.0
+    ) -> None:
+        super().__init__(address, model, retries, timeout_seconds)
+        self._http = httpx.AsyncClient(**self._options)
+
+    async def predict(self, one: Input, *, tags: Mapping[str, Any] | None = None, key: str | None = None) -> Prediction:
+        """See `Client.predict`."""
+        return _only(await self.predict_many([one], tags=tags, key=key))
+
+    async def predict_many(
+        self,
+        inputs: Sequence[Input],
+        *,
+        tags: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> list[Prediction | BadInput]:
+        """See `Client.predict_many`."""
+        call = _Call.of(inputs, self._model, tags, key, idempotency_key)
+        for attempt in range(self._retries + 1):
+            try:
+                response = await self._http.post(
+                    call.path, headers=call.headers, content=call.content, files=call.files
+                )
+            except httpx.TransportError as error:
+                failure: Exception | httpx.Response = error
+            else:
+                if response.status_code not in _WORTH_A_RETRY:
+                    return call.answers(response)
+                failure = response
+            if attempt < self._retries:
+                await asyncio.sleep(_pause(attempt, failure))
+        raise _unanswered(failure, self._retries)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _only(answers: list[Prediction | BadInput]) -> Prediction:
+    (answer,) = answers
+    if isinstance(answer, BadInput):
+        raise answer
+    return answer
+
+
+def _kind(one: Input) -> str:
+    if isinstance(one, bytes | Path):
+        return "file"
+    return "texts" if isinstance(one, str) else "rows"
+
+
+def _content(one: Any) -> bytes:
+    if isinstance(one, bytes):
+        return one
+    try:
+        content: bytes = one.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{one} can't be read: {error.strerror}.", field="inputs") from error
+    return content
+
+
+def _prediction(one: dict[str, Any], model: str) -> Prediction:
+    ood = one["ood"]
+    return Prediction(
+        id=uuid.UUID(one["id"]),
+        prediction=one["prediction"],
+        probabilities=one["probabilities"],
+        confidence=one["confidence"],
+        ood=None if ood is None else Ood(ood["score"], ood["p_value"], ood["flagged"], ood["nearest"]),
+        notes=one.get("notes", []),
+        model=model,
+    )
+
+
+def _refused(problem: dict[str, Any]) -> BadInput:
+    detail = problem.get("detail") or problem.get("title") or "The gateway refused the request."
+    error = BadInput(str(detail), field=problem.get("field"), status=int(problem.get("status", 422)))
+    error.curl = problem.get("curl")
+    return error
+
+
+def _pause(attempt: int, failure: Exception | httpx.Response) -> float:
+    """Seconds before the next attempt: longer each time, at random, so that clients do not come together again."""
+    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
+    asked = failure.headers.get("retry-after", "") if isinstance(failure, httpx.Response) else ""
+    least = min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0
+    return least + random.uniform(0, longest)
+
+
+def _unanswered(failure: Exception | httpx.Response, retries: int) -> TidegateError:
+    said = (
+        f"{failure.status_code}: {failure.text[:300]}"
+        if isinstance(failure, httpx.Response)
+        else f"{type(failure).__name__}: {failure}"
+    )
+    return GatewayUnavailable(
+        f"No answer came in {retries + 1} attempts. The last said {said}. Is the gateway running, and is the address right?"
+    )

@@ -1,0 +1,115 @@
+"""Requests that a caller may send again: with an Idempotency-Key each input is recorded once and keeps its id."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from serving.deployment import Deployment
+from serving.gateway import Answered, Gateway, Gone
+from store.clock import new_id
+from store.errors import BadInput, NotFound
+from store.idempotency import Reservation
+from store.predictions import RawInput
+
+KEY_HEADER = "idempotency-key"
+_LONGEST_KEY = 255
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What a request brings beside its inputs: tags, how long it waits, whether it left, and its key."""
+
+    tags: dict[str, Any] | None
+    gone: Gone
+    seconds: float | None
+    key: str | None
+
+
+def key_of(headers: dict[bytes, bytes]) -> str | None:
+    """The caller's key, if it sent one.
+
+    Raises:
+        BadInput: it is empty or too long.
+    """
+    sent = headers.get(KEY_HEADER.encode())
+    if sent is None:
+        return None
+    if not 1 <= len(sent) <= _LONGEST_KEY:
+        raise BadInput(
+            f"An Idempotency-Key has 1 to {_LONGEST_KEY} characters, and {len(sent):,} came.", field=KEY_HEADER
+        )
+    return sent.decode("latin-1")
+
+
+async def predict_once(
+    deployment: Deployment, gateway: Gateway, inputs: Sequence[RawInput], caller: Caller
+) -> tuple[Gateway, list[Answered | BadInput]]:
+    """Answer a request; one with a key that came before gets what it got then.
+
+    Returns:
+        The version that answered, and its answers in order.
+
+    Raises:
+        TidegateError: see `Gateway.predict`.
+        BadInput: the key came before with another body.
+    """
+    if caller.key is None:
+        # Without waiting for anything before the queue: see `Deployment.change`.
+        answers = await deployment.predict(gateway, inputs, caller.tags, gone=caller.gone, seconds=caller.seconds)
+        return gateway, answers
+    reserved = await asyncio.to_thread(_reserve, deployment, gateway, inputs, caller)
+    before: dict[UUID, Answered] = {}
+    if not reserved.fresh:
+        before = await asyncio.to_thread(_recorded, _version(deployment, reserved), reserved.ids)
+    # Chosen again, as one that was chosen before a wait may have been replaced since.
+    gateway = _version(deployment, reserved)
+    missing = [(raw, id_) for raw, id_ in zip(inputs, reserved.ids, strict=True) if id_ not in before]
+    now: dict[UUID, Answered | BadInput] = {}
+    if missing:
+        answers = await deployment.predict(
+            gateway,
+            [raw for raw, _ in missing],
+            caller.tags,
+            gone=caller.gone,
+            seconds=caller.seconds,
+            ids=[id_ for _, id_ in missing],
+        )
+        now = {id_: one for (_, id_), one in zip(missing, answers, strict=True)}
+    return gateway, [before.get(id_) or now[id_] for id_ in reserved.ids]
+
+
+def _reserve(deployment: Deployment, gateway: Gateway, inputs: Sequence[RawInput], caller: Caller) -> Reservation:
+    assert caller.key is not None
+    return gateway.store.idempotency.reserve(
+        hashlib.sha256(f"{deployment.name}\0{caller.key}".encode()).hexdigest(),
+        content_sha256(inputs, caller.tags),
+        gateway.model.sha256,
+        [new_id() for _ in inputs],
+    )
+
+
+def content_sha256(inputs: Sequence[RawInput], tags: dict[str, Any] | None) -> str:
+    """What is the same of a request that is sent again. Not its bytes: clients draw a new boundary for a form each time."""
+    digest = hashlib.sha256(orjson.dumps(tags, option=orjson.OPT_SORT_KEYS))
+    for raw in inputs:
+        digest.update(f"\0{raw.media_type}\0{len(raw.content)}\0".encode())
+        digest.update(raw.content)
+    return digest.hexdigest()
+
+
+def _version(deployment: Deployment, reserved: Reservation) -> Gateway:
+    """The version that answered first, or the live one where that is served no more."""
+    try:
+        return deployment.version(reserved.model_sha256)
+    except NotFound:
+        return deployment.live
+
+
+def _recorded(gateway: Gateway, ids: Sequence[UUID]) -> dict[UUID, Answered]:
+    found = {id_: gateway.recorded(id_) for id_ in ids}
+    return {id_: answer for id_, answer in found.items() if answer is not None}
