@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serving.client import AsyncClient, Client
@@ -170,7 +171,7 @@ def test_a_rollout_by_the_command_line_reaches_a_running_gateway(digits: Trained
         done = run("rollout", "shadow", "a.pkl", "b.pkl", folder=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "shadow" in done.stdout
-        wait_for(lambda: "shadow" in served.client.get("/v1/models/a").text, "the shadow")
+        wait_for(lambda: "shadow" in httpx.get(f"{served.address}/v1/models/a").text, "the shadow")
         assert client.predict(content).model == before.model
         assert run("rollout", "promote", "a.pkl", folder=tmp_path).returncode == 0
         wait_for(lambda: client.predict(content).model != before.model, "the promotion")
