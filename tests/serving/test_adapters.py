@@ -139,30 +139,37 @@ def test_what_the_learner_can_bear_is_taken_and_told(cells_engine: Engine, chang
     assert (note is None and not item.notes) or (note is not None and note in item.notes[0])
 
 
-def test_a_learner_trained_from_a_data_frame_takes_the_bytes_of_pictures(digits: Trained, tmp_path: Path) -> None:
-    """`get_x` turns a row into a path; a gateway has bytes, and enters the pipeline after it."""
+@pytest.mark.parametrize("source", ["data frame", "lists"])
+def test_a_learner_whose_pipeline_begins_before_the_picture_takes_the_bytes_of_pictures(
+    digits: Trained, tmp_path: Path, source: str
+) -> None:
+    """Steps turn a row or a pair into a path; a gateway has bytes, and enters the pipeline after them."""
+    import numpy as np
     import pandas as pd
     from fastai.vision import all as fastai
     from torch import nn
 
-    files = sorted((digits.folder / "train").rglob("*.png"))[::60]
-    table = pd.DataFrame(
-        {"name": [str(file.relative_to(digits.folder)) for file in files], "label": [f.parent.name for f in files]}
-    )
-    loaders = fastai.ImageDataLoaders.from_df(table, path=digits.folder, valid_pct=0.2, seed=0, bs=8, num_workers=0)
-    model = nn.Sequential(fastai.AdaptiveConcatPool2d(1), nn.Flatten(), nn.Linear(6, loaders.c))
-    learner = fastai.Learner(loaders, model, path=tmp_path)
-    learner.export("frame.pkl")
     from serving.learner import load
 
-    engine = Engine(load(tmp_path / "frame.pkl"))
-    with engine.loaded.learner.no_bar():
-        expected = engine.loaded.learner.get_preds(dl=engine.loaded.learner.dls.test_dl(table.iloc[:5]))[0].numpy()
-    import numpy as np
-
-    np.testing.assert_allclose(
-        np.asarray(engine.predict([raw_image(file) for file in files[:5]]).probabilities), expected, atol=1e-4
+    files = sorted((digits.folder / "train").rglob("*.png"))[::60]
+    labels = [file.parent.name for file in files]
+    table = pd.DataFrame({"name": [str(file.relative_to(digits.folder)) for file in files], "label": labels})
+    options = {"valid_pct": 0.2, "seed": 0, "bs": 8, "num_workers": 0}
+    loaders = (
+        fastai.ImageDataLoaders.from_df(table, path=digits.folder, **options)
+        if source == "data frame"
+        else fastai.ImageDataLoaders.from_lists(digits.folder, files, labels, **options)
     )
+    items = table.iloc[:5] if source == "data frame" else list(zip(files, labels, strict=True))[:5]
+    model = nn.Sequential(fastai.AdaptiveConcatPool2d(1), nn.Flatten(), nn.Linear(6, loaders.c))
+    learner = fastai.Learner(loaders, model, path=tmp_path)
+    learner.export("learner.pkl")
+    engine = Engine(load(tmp_path / "learner.pkl"))
+    loaded = engine.loaded.learner
+    with loaded.no_bar():
+        expected = loaded.get_preds(dl=loaded.dls.test_dl(items, num_workers=0))[0].numpy()
+    found = engine.predict([raw_image(file) for file in files[:5]])
+    np.testing.assert_allclose(np.asarray(found.probabilities), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("target", ["one number", "several labels"])
