@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 from monitor.reference import Reference
 from serving.backends import NotEligible
 from serving.engine import Engine, open_engine
@@ -84,6 +82,4 @@ class VersionOpener:
             tuning.save(kept)
             chosen = tuning.within(max(1, cores() // self.settings.workers))
             use(engine, chosen, inputs)
-        # The scorer's products of small matrices gain nothing from threads that the model wants.
-        threadpool_limits(limits=chosen.threads, user_api="blas")
         return chosen

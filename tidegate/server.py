@@ -14,6 +14,7 @@ from types import TracebackType
 
 import typer
 import uvicorn
+from threadpoolctl import threadpool_limits
 
 from serving.application import create_application
 from serving.deployment import Deployment
@@ -85,6 +86,10 @@ class Server:
             return
         store = Store.open(settings.store)
         deployments = self._deployments(served, store)
+        # The scorer's products of small matrices gain nothing from threads that models want. Here and never later: changed
+        # under a product that another thread computes, OpenBLAS waits for the rest of it for ever.
+        threads = [gateway.trial.threads for one in deployments for gateway in one.by_role.values() if gateway.trial]
+        threadpool_limits(limits=min(threads), user_api="blas")
         app = create_application(deployments, store, settings.monitor)
         if self._place is None or self._place.number == 0:
             self._greet(deployments, store)
