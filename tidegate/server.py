@@ -23,6 +23,7 @@ from serving.opening import VersionOpener
 from serving.rollout import Plan, Role, Version, plan_beside
 from store import Store
 from store.errors import BadSettings
+from tidegate.cli.loading import tell_it_is_code
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
 from tidegate.settings import Settings
@@ -136,9 +137,7 @@ class Server:
             )
 
         def announce(export: Path, sha256: str) -> None:
-            pinned = "as pinned" if named.sha256 else f"pin it with --sha256 {sha256}"
-            warning = "An exported learner is code and runs when loaded: load only what you trust"
-            typer.secho(f"Loading {export}. {warning} ({pinned}).", err=True, dim=True)
+            tell_it_is_code(export, sha256, pinned=named.sha256 is not None)
 
         opener = VersionOpener(store, self._settings.serving, name, named.import_modules, announce)
         return Deployment(name, plan, opener, kept)

@@ -14,7 +14,7 @@ from serving.deployment import Deployment
 from serving.once import Caller, key_of, predict_once
 from serving.requests import TAGS_HEADER, check_tags, parse_tags
 from serving.rollout import Role
-from serving.routes.predict import Asked, all_refused, chosen, leaving, located_at, patience
+from serving.routes.predict import Asked, chosen, leaving, patience, placed
 from serving.routes.state import Shared, State, json_response, origin_of
 from serving.tensors import encode_infer, parse_infer
 from store.errors import BadInput, StoreUnavailable, TidegateError
@@ -119,12 +119,7 @@ async def _answered(asked: Asked, request: Request, deployment: Deployment) -> R
     tags = _tags(headers, wanted.parameters)
     caller = Caller(tags, leaving(request.receive), patience(headers), key_of(headers))
     gateway, answers = await predict_once(deployment, gateway, inputs, caller)
-    located = [
-        located_at(one, field.format(place)) if isinstance(one, BadInput) else one for place, one in enumerate(answers)
-    ]
-    refused = [one for one in located if isinstance(one, BadInput)]
-    if len(refused) == len(located):
-        raise all_refused(refused)
+    located = placed(answers, field)
     outputs = open_inference.outputs_of(located, gateway, wanted.outputs, wanted.binary)
     head: dict[str, Any] = {"model_name": deployment.name, "model_version": gateway.model.sha256}
     if wanted.id is not None:

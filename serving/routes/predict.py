@@ -266,13 +266,7 @@ async def _answered(headers: dict[bytes, bytes], receive: Receive, deployment: D
     parsed = time.perf_counter()
     caller = Caller(wanted.tags, leaving(receive), patience(headers), key_of(headers))
     gateway, answers = await predict_once(deployment, gateway, wanted.inputs, caller)
-    located = [
-        located_at(one, wanted.field.format(place)) if isinstance(one, BadInput) else one
-        for place, one in enumerate(answers)
-    ]
-    refused = [one for one in located if isinstance(one, BadInput)]
-    if len(refused) == len(located):
-        raise all_refused(refused)
+    located = placed(answers, wanted.field)
     content: dict[str, Any] = {"predictions": [_answer(gateway, one) for one in located], "model": gateway.model.sha256}
     if gateway.reference is None:
         content["ood_reason"] = NO_REFERENCE
@@ -323,12 +317,27 @@ def _answer(gateway: Gateway, answer: Answered | BadInput) -> dict[str, Any]:
     return body
 
 
-def located_at(error: BadInput, place: str) -> BadInput:
+def placed(answers: list[Answered | BadInput], field: str) -> list[Answered | BadInput]:
+    """Answers whose errors say which input they are of; `field` is its path, such as `rows[{}]`.
+
+    Raises:
+        BadInput: none of the inputs can be used.
+    """
+    located = [
+        _located(one, field.format(place)) if isinstance(one, BadInput) else one for place, one in enumerate(answers)
+    ]
+    refused = [one for one in located if isinstance(one, BadInput)]
+    if len(refused) == len(located):
+        raise _all_refused(refused)
+    return located
+
+
+def _located(error: BadInput, place: str) -> BadInput:
     """The same error with the place of its input before its field."""
     return BadInput(str(error), field=place if error.field is None else f"{place}.{error.field}", status=error.status)
 
 
-def all_refused(refused: list[BadInput]) -> BadInput:
+def _all_refused(refused: list[BadInput]) -> BadInput:
     """One error for a request of which no input can be used."""
     if len(refused) == 1:
         return refused[0]

@@ -65,8 +65,3 @@ def curl_line(gateway: Gateway, where: str, name: str | None = None) -> str:
     if takes == "rows":
         return f"curl {address} -H 'content-type: application/json' \\\n  -d '{{\"rows\": [{example}]}}'"
     return f"curl {address} -F file=@picture.png"
-
-
-def curl_of_page(request: Request) -> str:
-    """What a page shows, as JSON from the command line."""
-    return f"curl {request.url!s}"

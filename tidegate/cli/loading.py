@@ -17,11 +17,17 @@ def load_engine(
     from serving.engine import open_engine
     from serving.settings import ServingSettings
 
-    def announce(digest: str) -> None:
-        pinned = "as pinned" if sha256 else f"pin it with --sha256 {digest}"
-        warning = "An exported learner is code and runs when loaded: load only what you trust"
-        typer.secho(f"Loading {export}. {warning} ({pinned}).", err=True, dim=True)
-
     return open_engine(
-        export, settings or ServingSettings(), sha256=sha256, import_modules=tuple(imports or ()), announce=announce
+        export,
+        settings or ServingSettings(),
+        sha256=sha256,
+        import_modules=tuple(imports or ()),
+        announce=lambda digest: tell_it_is_code(export, digest, pinned=sha256 is not None),
     )
+
+
+def tell_it_is_code(export: Path, sha256: str, *, pinned: bool) -> None:
+    """Tell the operator, before a learner's code runs, that it will, and how to pin the file."""
+    how = "as pinned" if pinned else f"pin it with --sha256 {sha256}"
+    warning = "An exported learner is code and runs when loaded: load only what you trust"
+    typer.secho(f"Loading {export}. {warning} ({how}).", err=True, dim=True)
