@@ -2,7 +2,8 @@
 
 from alembic import context
 
+from store.migrate import ours
 from store.tables import Base
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata, include_name=ours)
 context.run_migrations()

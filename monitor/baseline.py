@@ -89,7 +89,7 @@ def pin(
         )
     candidate = reference.against(rows, name)
     budget = Budget(settings.false_alarm_every_days, max(len(store.models.all()), 1), settings.looks_per_day)
-    certificate = certify(candidate, budget.promise(store.predictions.per_day(model.sha256, until)), rng)
+    certificate = certify(candidate, budget.promise(store.tallies.per_day(model.sha256, until)), rng)
     if not certificate.passed:
         raise BadBaseline(certificate.reason)
     with store.writing() as transaction:

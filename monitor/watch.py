@@ -154,7 +154,7 @@ def _alarms(
         lambda start, end: store.predictions.stream(model.sha256, start, end),
         since,
         until,
-        budget.promise(store.predictions.per_day(model.sha256, until)),
+        budget.promise(store.tallies.per_day(model.sha256, until)),
         back_to_normal=judgement.verdict is Verdict.OK,
     )
 

@@ -14,7 +14,7 @@ from monitor.reference import Reference
 from monitor.settings import MonitorSettings
 from monitor.shift.sums import FEWEST_ROWS, SumsTest, check_sums, sums_between
 from reports.render import page
-from store import Store
+from store import Recorded, Store
 from store.alerts import AlertState
 from store.clock import utc_now
 from store.deliveries import DeliveryState
@@ -55,7 +55,7 @@ def version_summary(
     store: Store, model: ModelRecord, *, role: str, share: float | None, mirrored: bool, missed: int
 ) -> VersionSummary:
     """Put together what the record knows of one version."""
-    totals = store.predictions.totals(model.sha256)
+    totals = store.tallies.total(model.sha256)
     runs = store.runs.recent(model.sha256, limit=1)
     firing = [alert for alert in store.alerts.all(AlertState.FIRING) if alert.model_sha256 == model.sha256]
     return VersionSummary(
@@ -86,6 +86,7 @@ def index(
     reference: Reference | None,
     settings: MonitorSettings,
     curl: str,
+    recording: Recorded,
     *,
     name: str | None = None,
     versions: Sequence[VersionSummary] = (),
@@ -99,12 +100,13 @@ def index(
         reference: its reference.
         settings: of the monitor.
         curl: a prediction from the command line.
+        recording: how it goes.
         name: under which it is served.
         versions: all of them, where there are several.
         problem: what is wrong with one of them.
     """
     baseline = store.baselines.active(model.sha256)
-    per_day = store.predictions.per_day(model.sha256, utc_now())
+    per_day = store.tallies.per_day(model.sha256, utc_now())
     models = sum(one.reference_sha256 is not None for one in store.models.all())
     certificate = None
     if baseline is not None:
@@ -119,8 +121,9 @@ def index(
         name=name or model.name,
         versions=versions,
         problem=problem,
+        recording=recording.warning,
         reference=reference,
-        predictions=store.predictions.count(model.sha256),
+        predictions=store.tallies.total(model.sha256).count,
         firing=store.alerts.all(AlertState.FIRING),
         runs=runs,
         reported={entry.run_id for entry in store.reports.recent(limit=RUNS)},

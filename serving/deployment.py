@@ -12,8 +12,8 @@ from uuid import UUID
 
 from serving.gateway import Answered, Gateway, Gone
 from serving.rollout import Plan, Role, Version
+from store.batches import RawInput
 from store.errors import BadInput, NotFound, Overloaded, TidegateError, TimedOut
-from store.predictions import RawInput
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from serving.learner import LoadedLearner, load
 from serving.outputs import Outputs
 from serving.settings import ServingSettings
 from serving.tasks import task_of
+from store.batches import RawInput
 from store.errors import BadLearner, BadSettings
-from store.predictions import RawInput
 
 
 class Engine:

@@ -20,9 +20,9 @@ from serving.recorder import Arrived, Recorder
 from serving.settings import ServingSettings
 from serving.tuning import Trial, cores
 from store import Store
+from store.batches import PredictionBatch, RawInput
 from store.errors import BadInput, TimedOut
 from store.models import ModelRecord
-from store.predictions import PredictionBatch, RawInput
 
 
 @dataclass(frozen=True, slots=True)

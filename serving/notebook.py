@@ -15,8 +15,8 @@ from serving.engine import Engine
 from serving.learner import LoadedLearner, load, name_of, weights_sha256
 from serving.profiler import make_reference
 from serving.sources import LabelledInput, plain_rows
+from store.batches import RawInput
 from store.errors import BadInput, BadLearner
-from store.predictions import RawInput
 
 
 def profile_learner(

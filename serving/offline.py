@@ -19,9 +19,10 @@ from serving.collect import Collected, Track, collect, silently
 from serving.engine import Engine
 from serving.recorder import text_of
 from serving.sources import LabelledInput
+from store.batches import RawInput
 from store.clock import new_id, utc_now
 from store.models import ModelRecord
-from store.predictions import FlaggedCount, RawInput, RecordedWindow
+from store.predictions import FlaggedCount, RecordedWindow
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +12,16 @@ import orjson
 
 from serving.deployment import Deployment
 from serving.gateway import Answered, Gateway, Gone
+from store.batches import RawInput
 from store.clock import new_id
-from store.errors import BadInput, NotFound
+from store.errors import BadInput, NotFound, StoreAway
 from store.idempotency import Reservation
-from store.predictions import RawInput
 
 KEY_HEADER = "idempotency-key"
 _LONGEST_KEY = 255
+# Keys that came while the database was away, with the hash of what was sent.
+_reserved_here: dict[str, tuple[str, Reservation]] = {}
+_MOST_RESERVED_HERE = 100_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ async def predict_once(
     reserved = await asyncio.to_thread(_reserve, deployment, gateway, inputs, caller)
     before: dict[UUID, Answered] = {}
     if not reserved.fresh:
-        before = await asyncio.to_thread(_recorded, _version(deployment, reserved), reserved.ids)
+        # While the database is away nothing is known of before: computed again, it keeps its id and is recorded once.
+        with suppress(StoreAway):
+            before = await asyncio.to_thread(_recorded, _version(deployment, reserved), reserved.ids)
     # Chosen again, as one that was chosen before a wait may have been replaced since.
     gateway = _version(deployment, reserved)
     missing = [(raw, id_) for raw, id_ in zip(inputs, reserved.ids, strict=True) if id_ not in before]
@@ -85,12 +91,20 @@ async def predict_once(
 
 def _reserve(deployment: Deployment, gateway: Gateway, inputs: Sequence[RawInput], caller: Caller) -> Reservation:
     assert caller.key is not None
-    return gateway.store.idempotency.reserve(
-        hashlib.sha256(f"{deployment.name}\0{caller.key}".encode()).hexdigest(),
-        content_sha256(inputs, caller.tags),
-        gateway.model.sha256,
-        [new_id() for _ in inputs],
-    )
+    key = hashlib.sha256(f"{deployment.name}\0{caller.key}".encode()).hexdigest()
+    content, model, ids = content_sha256(inputs, caller.tags), gateway.model.sha256, [new_id() for _ in inputs]
+    known = _reserved_here.get(key)
+    if known is not None and known[0] == content:
+        return replace(known[1], fresh=False)
+    try:
+        return gateway.store.idempotency.reserve(key, content, model, ids)
+    except StoreAway:
+        # Only this process knows of it, until the database is back and long after.
+        reserved = Reservation(ids, model, fresh=True)
+        _reserved_here[key] = content, reserved
+        while len(_reserved_here) > _MOST_RESERVED_HERE:
+            _reserved_here.pop(next(iter(_reserved_here)))
+        return reserved
 
 
 def content_sha256(inputs: Sequence[RawInput], tags: dict[str, Any] | None) -> str:

@@ -14,8 +14,8 @@ from serving.adapters.text import raw_text
 from serving.adapters.vision import encoded, media_type_of
 from serving.gateway import Answered, Gateway
 from serving.tensors import BYTES, InferRequest, Tensor, WantedOutput
+from store.batches import RawInput
 from store.errors import BadInput
-from store.predictions import RawInput
 
 ROWS = "rows"
 # What stands for a score that is not finite, which JSON can't hold.

@@ -14,7 +14,7 @@ from serving.rollout import Version
 from serving.settings import ServingSettings
 from serving.tuning import Trial, Tuning, cores, tune, tuning_beside, use
 from store import Store
-from store.predictions import RawInput
+from store.batches import RawInput
 
 logger = logging.getLogger(__name__)
 

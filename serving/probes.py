@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from monitor.reference import Probe
 from serving.engine import Engine
+from store.batches import RawInput
 from store.errors import ModelMismatch
-from store.predictions import RawInput
 
 PROBES = 4
 TOLERANCE = 1e-4

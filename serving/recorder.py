@@ -12,8 +12,8 @@ import orjson
 from monitor.reference import Scores
 from serving.outputs import Outputs, Prediction
 from store import Store
-from store.clock import new_id, utc_now
-from store.predictions import PredictionBatch, RawInput
+from store.batches import PredictionBatch, RawInput
+from store.clock import new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Recorder:
         return PredictionBatch(
             model_sha256=self._model_sha256,
             ids=[arrival.id or new_id() for arrival in arrivals],
-            at=[utc_now()] * n,
+            at=[self._store.database.utc_now()] * n,
             predictions=[text_of(prediction) for prediction in outputs.predictions],
             class_indices=nothing if outputs.class_indices is None else outputs.class_indices.tolist(),
             confidences=nothing if outputs.confidences is None else outputs.confidences.tolist(),
@@ -62,12 +62,12 @@ class Recorder:
         )
 
     def record(self, batches: Sequence[PredictionBatch]) -> None:
-        """Write batches in one commit; durable when this returns.
+        """Make batches durable, in one commit.
 
         Raises:
-            StoreUnavailable: nothing was written.
+            StoreUnavailable: they are not.
         """
-        self._store.predictions.record_batches(batches)
+        self._store.recording.record(batches)
 
 
 def text_of(prediction: Prediction) -> str:

@@ -11,8 +11,8 @@ from serving.adapters.text import raw_text
 from serving.adapters.vision import media_type_of
 from serving.multipart import parts_of
 from serving.settings import ServingSettings
+from store.batches import RawInput
 from store.errors import BadInput
-from store.predictions import RawInput
 
 TAGS_HEADER = "tidegate-tags"
 _TAGS_BYTES = 2_048

@@ -10,8 +10,8 @@ import pandas as pd
 from serving.adapters.base import Adapter
 from serving.adapters.tabular import Tabular, raw_row
 from serving.adapters.vision import media_type_of
+from store.batches import RawInput
 from store.errors import BadInput
-from store.predictions import RawInput
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y")

@@ -19,7 +19,7 @@ import torch
 
 from serving.backends import BACKENDS, Backend, NotEligible, Program
 from serving.engine import Engine
-from store.predictions import RawInput
+from store.batches import RawInput
 
 TOLERANCE = 1e-4
 # Long enough to see through one hiccup, short enough for every start.

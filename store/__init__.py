@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Lock
 
 from sqlalchemy.orm import Session as Transaction
 
@@ -19,9 +20,11 @@ from store.idempotency import IdempotencyRepository
 from store.minutes import MinuteRepository
 from store.models import ModelRepository
 from store.predictions import PredictionRepository
+from store.recording import Recorded, Recording
 from store.reports import ReportRepository
 from store.runs import RunRepository
 from store.settings import StoreSettings
+from store.tallies import TallyRepository
 
 
 class Store:
@@ -41,6 +44,9 @@ class Store:
         self.evidence = EvidenceRepository(database)
         self.groups = GroupRepository(database)
         self.idempotency = IdempotencyRepository(database)
+        self.tallies = TallyRepository(database)
+        self._recording: Recording | None = None
+        self._lock = Lock()
 
     @classmethod
     def open(cls, settings: StoreSettings) -> "Store":
@@ -56,6 +62,14 @@ class Store:
             database.close()
             raise
         return cls(database)
+
+    @property
+    def recording(self) -> Recording:
+        """How predictions become durable here; made when it is first asked for, and closed with the store."""
+        with self._lock:
+            if self._recording is None:
+                self._recording = Recording(self.database, self.predictions)
+            return self._recording
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
@@ -76,8 +90,10 @@ class Store:
         return self.idempotency.forget_before(utc_now() - timedelta(days=1))
 
     def close(self) -> None:
-        """Close every connection."""
+        """Stop recording, and close every connection."""
+        if self._recording is not None:
+            self._recording.close()
         self.database.close()
 
 
-__all__ = ["Database", "Store", "StoreSettings", "Transaction"]
+__all__ = ["Database", "Recorded", "Store", "StoreSettings", "Transaction"]

@@ -4,15 +4,17 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from store.errors import BadSettings, StoreUnavailable
+from store.clock import utc_now
+from store.errors import BadSettings, StorageFull, StoreAway, StoreUnavailable
 from store.settings import StoreSettings
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Database:
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
         self.url = _parse(settings.database)
+        self._ahead = timedelta()
         self.engine = _sqlite_engine(self.url, settings) if self.is_sqlite else _postgresql_engine(self.url)
 
     @property
@@ -74,6 +77,28 @@ class Database:
             yield session
             session.commit()
 
+    def utc_now(self) -> datetime:
+        """The present instant by the database's clock, as it was when `measure_clock` was called last.
+
+        Gateways and monitors on machines whose clocks differ agree by it on what was predicted when.
+        """
+        return utc_now() + self._ahead
+
+    def measure_clock(self) -> timedelta:
+        """See how far the database's clock is ahead of this machine's. An embedded file has no clock of its own.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if self.is_sqlite:
+            return self._ahead
+        began = utc_now()
+        with self.reading() as session:
+            theirs: datetime = session.scalar(text("SELECT clock_timestamp()"))
+        ours = utc_now()
+        self._ahead = theirs - (began + (ours - began) / 2)
+        return self._ahead
+
     def ping(self) -> None:
         """See that the database answers.
 
@@ -89,14 +114,29 @@ class Database:
             with self.engine.connect().execution_options(**options) as connection:
                 yield connection
         except DBAPIError as error:
-            raise StoreUnavailable(
-                f"The database {self.label} did not answer as it should: {error.orig}. "
-                "Nothing was recorded. Check that it runs, has room on its disk, and that its URL is right."
-            ) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: DBAPIError) -> StoreUnavailable:
+        if _is_full(error):
+            return StorageFull(
+                f"The disk of the database {self.label} is full: {error.orig}. Nothing was recorded. "
+                "Make room, or let the monitor forget sooner (`tidegate settings`); what comes then is recorded again."
+            )
+        away = not self.is_sqlite and isinstance(error, OperationalError | InterfaceError)
+        kind = StoreAway if away else StoreUnavailable
+        return kind(
+            f"The database {self.label} did not answer as it should: {error.orig}. "
+            "Nothing was recorded. Check that it runs, has room on its disk, and that its URL is right."
+        )
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _is_full(error: DBAPIError) -> bool:
+    # Python before 3.11's names of SQLite's codes, and pysqlite3, give the text alone.
+    return getattr(error.orig, "sqlstate", None) == "53100" or "disk is full" in str(error.orig)
 
 
 def _parse(database: str) -> URL:
@@ -116,7 +156,15 @@ def _parse(database: str) -> URL:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True)
+    # A connection whose other end is gone without a word, as behind a cut cable, is noticed in seconds and not in hours.
+    patience = {
+        "connect_timeout": 5,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+    return create_engine(url, pool_pre_ping=True, connect_args={**patience, **url.query})
 
 
 def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:

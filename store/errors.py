@@ -74,6 +74,22 @@ class StoreUnavailable(TidegateError):
     title = "The database can't be used"
 
 
+class StoreAway(StoreUnavailable):
+    """The database does not answer: it is stopped, cut off, or too slow. What is sent to it again later is not lost."""
+
+
+class StorageFull(StoreUnavailable):
+    """There is no room to record anything: the disk is full, or the spool has reached its bound."""
+
+    title = "There is no room to record"
+
+
+class DamagedRecord(TidegateError):
+    """Something that was recorded can't be read back."""
+
+    title = "A record is damaged"
+
+
 class NotFound(TidegateError):
     """No such model, run, report or prediction."""
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from store.engine import Database
 from store.errors import StoreUnavailable
+from store.partitions import is_partition
 
 # Any fixed number: it names the lock that lets one of several starters migrate while the others wait.
 _POSTGRESQL_LOCK = 7_433_001
@@ -21,6 +22,11 @@ def migrations_folder() -> Path:
     """Where the migrations lie: in the installed package, or at the top of a checkout."""
     installed = Path(__file__).parent / "migrations"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "alembic"
+
+
+def ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether a name in the database is one that the code describes; partitions come and go."""
+    return kind != "table" or not is_partition(name)
 
 
 def _config() -> Config:

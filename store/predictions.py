@@ -2,153 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise, repeat
+from datetime import UTC, datetime
+from itertools import pairwise
 from json import loads
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Executable, and_, delete, func, insert, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import and_, delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from store.embedding import decode_embeddings, decode_logits, encode_embeddings, encode_logits
+from store.batches import PredictionBatch, PredictionRecord, RawInput
+from store.embedding import decode_embeddings, decode_logits
 from store.engine import Database
+from store.errors import StoreUnavailable
 from store.tables import InputRow, ModelRow, PredictionRow
+from store.writing import IDS_PER_QUERY, write
 
-# SQLite takes at most 32,766 parameters in a statement.
-_IDS_PER_QUERY = 5_000
-_COLUMNS = (
-    "id",
-    "model_sha256",
-    "at",
-    "prediction",
-    "class_index",
-    "confidence",
-    "ood_score",
-    "ood_p_value",
-    "flagged",
-    "latency_seconds",
-    "tags",
-    "mirrors_id",
-    "embedding",
-    "logits",
-)
-# Of the tables, not of their classes: the object-relational layer costs more per row than the database.
-_INSERT_PREDICTIONS = insert(PredictionRow.__table__)  # type: ignore[arg-type]
-_INSERT_INPUTS = insert(InputRow.__table__)  # type: ignore[arg-type]
+_ATTEMPTS = 5
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class RawInput:
-    """What was sent: the bytes of an image as received, or a row as JSON."""
-
-    media_type: str
-    content: bytes
-
-
-@dataclass(frozen=True)
-class PredictionRecord:
-    """One prediction as it is recorded.
-
-    `embedding` has shape `(d,)`, `logits` `(c,)`. `class_index` and `confidence` are None for learners that predict
-    numbers, the three OOD values where the model has no reference. `mirrors_id` is the prediction of another version that
-    a shadow repeats.
-    """
-
-    id: UUID
-    at: datetime
-    prediction: str
-    class_index: int | None
-    confidence: float | None
-    ood_score: float | None
-    ood_p_value: float | None
-    flagged: bool | None
-    latency_seconds: float
-    tags: dict[str, Any] | None
-    embedding: npt.NDArray[np.floating]
-    logits: npt.NDArray[np.floating]
-    raw_input: RawInput | None = None
-    mirrors_id: UUID | None = None
-
-
-@dataclass(frozen=True)
-class PredictionBatch:
-    """n predictions of one model, by column, as a forward pass makes them; see `PredictionRecord` for what each is.
-
-    `embeddings` have shape `(n, d)`, `logits` `(n, c)`.
-    """
-
-    model_sha256: str
-    ids: list[UUID]
-    at: list[datetime]
-    predictions: list[str]
-    class_indices: list[int | None]
-    confidences: list[float | None]
-    ood_scores: list[float | None]
-    ood_p_values: list[float | None]
-    flagged: list[bool | None]
-    latencies_seconds: list[float]
-    tags: list[dict[str, Any] | None]
-    mirrors: list[UUID | None]
-    embeddings: npt.NDArray[np.floating]
-    logits: npt.NDArray[np.floating]
-    raw_inputs: list[RawInput | None]
-    # Some of the ids may be recorded already, by the first time that a request came.
-    repeatable: bool = False
-
-    @classmethod
-    def of(cls, model_sha256: str, records: Sequence[PredictionRecord]) -> "PredictionBatch":
-        """Single records, put together."""
-        return cls(
-            model_sha256=model_sha256,
-            ids=[record.id for record in records],
-            at=[record.at for record in records],
-            predictions=[record.prediction for record in records],
-            class_indices=[record.class_index for record in records],
-            confidences=[record.confidence for record in records],
-            ood_scores=[record.ood_score for record in records],
-            ood_p_values=[record.ood_p_value for record in records],
-            flagged=[record.flagged for record in records],
-            latencies_seconds=[record.latency_seconds for record in records],
-            tags=[record.tags for record in records],
-            mirrors=[record.mirrors_id for record in records],
-            embeddings=np.stack([record.embedding for record in records]),
-            logits=np.stack([record.logits for record in records]),
-            raw_inputs=[record.raw_input for record in records],
-        )
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of the table of predictions."""
-        columns = (
-            self.ids,
-            repeat(self.model_sha256),
-            self.at,
-            self.predictions,
-            self.class_indices,
-            self.confidences,
-            self.ood_scores,
-            self.ood_p_values,
-            self.flagged,
-            self.latencies_seconds,
-            self.tags,
-            self.mirrors,
-            encode_embeddings(self.embeddings),
-            encode_logits(self.logits),
-        )
-        return [dict(zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=False)]
-
-    def input_rows(self) -> list[dict[str, Any]]:
-        """The rows of the table of inputs."""
-        return [
-            {"prediction_id": id_, "at": at, "media_type": raw.media_type, "content": raw.content}
-            for id_, at, raw in zip(self.ids, self.at, self.raw_inputs, strict=True)
-            if raw is not None
-        ]
 
 
 @dataclass(frozen=True)
@@ -189,15 +63,6 @@ class RecordedStream:
     scores: npt.NDArray[np.float64]
     confidences: npt.NDArray[np.float64]
     class_indices: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Totals:
-    """All recorded predictions of one model: how many, the share flagged of those scored, their mean confidence."""
-
-    count: int
-    flagged_share: float | None
-    mean_confidence: float | None
 
 
 @dataclass(frozen=True)
@@ -244,19 +109,17 @@ class PredictionRepository:
         Raises:
             StoreUnavailable: nothing was written.
         """
-        rows = [row for batch in batches for row in batch.rows()]
-        inputs = [row for batch in batches for row in batch.input_rows()]
-        predictions_in: Executable = _INSERT_PREDICTIONS
-        inputs_in: Executable = _INSERT_INPUTS
-        if any(batch.repeatable for batch in batches):
-            known = sqlite_insert if self._database.is_sqlite else postgresql_insert
-            predictions_in = known(PredictionRow.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
-            inputs_in = known(InputRow.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
-        with self._database.writing() as session:
-            connection = session.connection()
-            connection.execute(predictions_in, rows)
-            if inputs:
-                connection.execute(inputs_in, inputs)
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._database.writing() as session:
+                    write(session.connection(), batches, self._database.utc_now())
+            except StoreUnavailable as error:
+                # Another gateway wrote one of the repeated rows at this instant: look again which are new.
+                repeated = any(batch.repeatable for batch in batches) and isinstance(error.__cause__, IntegrityError)
+                if not repeated or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
 
     def count(self, model_sha256: str | None = None) -> int:
         """How many predictions are recorded, of one model or of all."""
@@ -277,18 +140,6 @@ class PredictionRepository:
         )
         with self._database.reading() as session:
             return session.scalar(query)
-
-    def per_day(self, model_sha256: str, until: datetime, days: float = 7.0) -> float:
-        """How many predictions a day brings, by the last days; those of less than a day count as a day's."""
-        since = until - timedelta(days=days)
-        query = select(func.count(), func.min(PredictionRow.at)).where(
-            PredictionRow.model_sha256 == model_sha256, PredictionRow.at > since, PredictionRow.at <= until
-        )
-        with self._database.reading() as session:
-            total, first = session.execute(query).one()
-        if not total:
-            return 0.0
-        return float(total / max((until - first) / timedelta(days=1), 1.0))
 
     def stream(self, model_sha256: str, since: datetime, until: datetime) -> RecordedStream:
         """The numbers that alarms watch, of every prediction after `since` up to `until`."""
@@ -349,18 +200,6 @@ class PredictionRepository:
             rows = _rows(session, chosen)
         return _window(rows, since, until, total=total, scored=scored, flagged=flagged)
 
-    def totals(self, model_sha256: str) -> Totals:
-        """What one model predicted so far, in all."""
-        query = select(
-            func.count(),
-            func.count(PredictionRow.flagged),
-            func.count().filter(PredictionRow.flagged.is_(True)),
-            func.avg(PredictionRow.confidence),
-        ).where(PredictionRow.model_sha256 == model_sha256)
-        with self._database.reading() as session:
-            count, scored, flagged, confidence = session.execute(query).one()
-        return Totals(count, flagged / scored if scored else None, confidence)
-
     def agreement(self, shadow_sha256: str, *, latest: int = 5_000) -> Agreement:
         """Compare the latest predictions of a shadow with those they repeat."""
         repeated = aliased(PredictionRow)
@@ -403,8 +242,8 @@ class PredictionRepository:
         """The kept inputs among these predictions; those that were not kept, or are forgotten, are missing."""
         found: dict[UUID, RawInput] = {}
         with self._database.reading() as session:
-            for start in range(0, len(ids), _IDS_PER_QUERY):
-                part = ids[start : start + _IDS_PER_QUERY]
+            for start in range(0, len(ids), IDS_PER_QUERY):
+                part = ids[start : start + IDS_PER_QUERY]
                 for row in session.scalars(select(InputRow).where(InputRow.prediction_id.in_(part))):
                     found[row.prediction_id] = RawInput(row.media_type, row.content)
         return found
@@ -470,8 +309,8 @@ def _window(
 
 def _rows(session: Session, ids: Sequence[UUID]) -> list[PredictionRow]:
     rows: list[PredictionRow] = []
-    for start in range(0, len(ids), _IDS_PER_QUERY):
-        part = ids[start : start + _IDS_PER_QUERY]
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        part = ids[start : start + IDS_PER_QUERY]
         rows.extend(session.scalars(select(PredictionRow).where(PredictionRow.id.in_(part))))
     return sorted(rows, key=lambda row: (row.at, row.id))
 

@@ -94,7 +94,11 @@ class PredictionRow(Base):
     """One prediction that was answered."""
 
     __tablename__ = "predictions"
-    __table_args__ = (Index("ix_predictions_model_at", "model_sha256", "at"),)
+    # By id, which begins with its time: see `store/partitions.py`.
+    __table_args__ = (
+        Index("ix_predictions_model_at", "model_sha256", "at"),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"))
@@ -126,14 +130,42 @@ class IdempotencyKeyRow(Base):
 
 
 class InputRow(Base):
-    """What was sent, as it was sent. Apart from the prediction, so that it can be forgotten earlier."""
+    """What was sent, as it was sent. Apart from the prediction, and not bound to it, so that it can be forgotten earlier."""
 
     __tablename__ = "inputs"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (prediction_id)"},)
 
-    prediction_id: Mapped[UUID] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True)
+    prediction_id: Mapped[UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
     media_type: Mapped[str] = mapped_column(String(100))
     content: Mapped[bytes]
+
+
+class TallyRow(Base):
+    """How many predictions a stretch of time holds, written with them: by minute and process, later by hour and day."""
+
+    __tablename__ = "tallies"
+
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"), primary_key=True)
+    seconds: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
+    writer: Mapped[UUID] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    scored: Mapped[int]
+    flagged: Mapped[int]
+    confident: Mapped[int]
+    confidence_sum: Mapped[float]
+
+
+class LateMinuteRow(Base):
+    """Predictions that came into the record after their time, so that a window that was judged without them is judged
+    again."""
+
+    __tablename__ = "late_minutes"
+
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"), primary_key=True)
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    count: Mapped[int]
 
 
 class RunRow(Base):
@@ -156,6 +188,8 @@ class RunRow(Base):
     compared_with: Mapped[str | None] = mapped_column(Text)
     cause: Mapped[str | None] = mapped_column(String(40))
     accuracy_loss: Mapped[float | None]
+    # The run that judged the same window again, with predictions that had come late.
+    replaced_by: Mapped[UUID | None]
 
 
 class CheckResultRow(Base):

@@ -7,7 +7,7 @@ from bench.gateways.learners import LEARNERS
 from serving.engine import Engine
 from serving.learner import load
 from serving.tuning import Tuning, tune, tuning_beside, use
-from store.predictions import RawInput
+from store.batches import RawInput
 
 
 def main() -> None:

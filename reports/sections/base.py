@@ -6,7 +6,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from monitor.watch import Watched
-from store.predictions import FlaggedCount, RawInput
+from store.batches import RawInput
+from store.predictions import FlaggedCount
 
 Values = dict[str, Any]
 

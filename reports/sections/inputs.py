@@ -9,7 +9,7 @@ import orjson
 from monitor.watch import Watched
 from reports.pictures import data_uri, thumbnail_uri
 from reports.sections.base import Record, Values
-from store.predictions import RawInput
+from store.batches import RawInput
 
 COLUMNS = 8
 CHARACTERS = 400

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from store.predictions import RawInput
+from store.batches import RawInput
 
 
 @dataclass(frozen=True)

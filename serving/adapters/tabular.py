@@ -13,8 +13,8 @@ import torch
 
 from serving.adapters.base import Adapter, Collated, Item, Limits, plain
 from serving.adapters.tabular_steps import TableSteps, table_steps_of
+from store.batches import RawInput
 from store.errors import BadInput, BadLearner
-from store.predictions import RawInput
 
 # fastai makes tensors of pandas' read-only columns and only reads them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
+from store.batches import RawInput
 from store.errors import BadInput, BadLearner
-from store.predictions import RawInput
 
 _EXAMPLES = (
     "A short text.",

@@ -14,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from serving.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
 from serving.adapters.vision_steps import ShortCut, image_type, short_cut_of
+from store.batches import RawInput
 from store.errors import BadInput, BadLearner
-from store.predictions import RawInput
 
 # Our own limit is checked on the header, before any pixel is decoded, and answers the caller.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

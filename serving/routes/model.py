@@ -53,6 +53,7 @@ def overview(request: Request, state: State, deployment: Deployment) -> str:
         gateway.reference,
         state.monitor,
         curl_line(gateway, origin_of(request), name),
+        state.store.recording.status(),
         name=deployment.name,
         versions=versions_of(state, deployment) if len(deployment.by_role) > 1 or deployment.problem else [],
         problem=deployment.problem,

@@ -14,8 +14,8 @@ from serving.body import read_body
 from serving.deployment import Deployment
 from serving.requests import form_fields, parse_request
 from serving.routes.state import Shared, State, curl_line, origin_of
+from store.batches import RawInput
 from store.errors import BadInput, Overloaded, StoreUnavailable, TidegateError
-from store.predictions import RawInput
 
 router = APIRouter(include_in_schema=False)
 

@@ -17,10 +17,10 @@ from monitor.settings import MonitorSettings
 from monitor.watch import Watched, watch, watch_model
 from store import Store
 from store.alerts import AlertState
+from store.batches import PredictionRecord
 from store.clock import new_id, utc_now
 from store.deliveries import DeliveryState
 from store.errors import BadSettings
-from store.predictions import PredictionRecord
 from store.runs import Verdict
 from tests.conftest import Population
 from tests.monitor.receiver import receiving

@@ -16,8 +16,8 @@ from monitor.watch import Watched, watch
 from reports.drift import DriftReport, drift_report
 from reports.sections import SECTIONS
 from store import Store
+from store.batches import PredictionRecord, RawInput
 from store.clock import new_id, utc_now
-from store.predictions import PredictionRecord, RawInput
 from tests.conftest import Population
 
 MODEL = "e" * 64

@@ -14,7 +14,7 @@ from serving.adapters.text import raw_text
 from serving.adapters.vision import raw_image
 from serving.sources import plain_rows
 from serving.torchvision_operators import declare_missing_operators
-from store.predictions import RawInput
+from store.batches import RawInput
 
 declare_missing_operators()
 

@@ -10,8 +10,8 @@ from serving.adapters import ADAPTERS, Limits, adapter_of
 from serving.adapters.tabular import raw_row
 from serving.adapters.vision import raw_image
 from serving.engine import Engine
+from store.batches import RawInput
 from store.errors import BadInput, BadLearner
-from store.predictions import RawInput
 from tests.conftest import Trained
 
 

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from serving.once import content_sha256
 from store import Store
-from store.predictions import RawInput
+from store.batches import RawInput
 from tests.conftest import Trained
 from tests.serving.test_rollout import pictures
 

@@ -18,8 +18,8 @@ from serving.pairing import check_belongs
 from serving.probes import check_parity
 from serving.profiler import make_reference
 from serving.sources import LabelledInput, labelled_inputs
+from store.batches import RawInput
 from store.errors import BadInput, ModelMismatch
-from store.predictions import RawInput
 from store.runs import Verdict
 from tests.conftest import Trained
 

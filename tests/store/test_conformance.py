@@ -12,12 +12,12 @@ from store import Store
 from store.alarms import AlarmRecord
 from store.alerts import AlertRecord, AlertState
 from store.baselines import BaselineRecord
+from store.batches import PredictionRecord, RawInput
 from store.clock import new_id
 from store.deliveries import DeliveryState
 from store.errors import NotFound, StoreUnavailable
 from store.groups import GroupRecord
 from store.minutes import MinuteRecord
-from store.predictions import PredictionRecord, RawInput
 from store.runs import CheckResult, RunRecord, Verdict
 
 MODEL = "a" * 64
@@ -375,7 +375,7 @@ def test_the_stream_holds_every_prediction_in_order_of_arrival(store: Store) -> 
     assert stream.at == [START + timedelta(seconds=place) for place in (0, 1, 2)]
     np.testing.assert_array_equal(stream.scores, [1.5, np.inf, np.nan])
     assert store.predictions.stream(MODEL, START, START).at == []
-    assert store.predictions.per_day(MODEL, START + timedelta(hours=1)) == 3
-    assert store.predictions.per_day(MODEL, START - timedelta(days=9)) == 0
+    assert store.tallies.per_day(MODEL, START + timedelta(hours=1)) == 3
+    assert store.tallies.per_day(MODEL, START - timedelta(days=9)) == 0
     window = store.predictions.rows([strange.id, unscored.id, new_id()])
     assert window.ids == [strange.id, unscored.id]

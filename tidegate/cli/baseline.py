@@ -67,7 +67,7 @@ def pin(
             f"  estimated accuracy {gap['accuracy']['value']:.1%}, {gap['accuracy']['held_out']:.1%} in training"
         )
     typer.echo(f"Certificate: {certificate.sentence}")
-    for line in certificate.power(store.predictions.per_day(record.sha256, end)):
+    for line in certificate.power(store.tallies.per_day(record.sha256, end)):
         typer.echo(f"  {line}")
     store.close()
 

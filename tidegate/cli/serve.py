@@ -37,6 +37,12 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; by default 8000.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the port; by default 1.", min=1)] = None,
     database: Database = None,
+    on_full: Annotated[
+        str | None,
+        typer.Option(
+            help='On a full disk "refuse" predictions (the default), or "serve" them unrecorded and count them.'
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What the model is called; by default its file's name.")] = None,
     monitor: Annotated[
         bool | None,
@@ -86,7 +92,7 @@ def serve(
             "device": device,
             "embedding_layer": embedding_layer,
         },
-        store={"database": database},
+        store={"database": database, "on_full": on_full},
         monitor={"every_minutes": every, "destinations": alert_to},
     )
     from tidegate.server import Server, ToServe

@@ -42,8 +42,8 @@ def tune(
     from serving.sources import labelled_inputs
     from serving.tuning import agreement, tuning_beside
     from serving.tuning import tune as measure
+    from store.batches import RawInput
     from store.errors import BadSettings
-    from store.predictions import RawInput
     from tidegate.cli.loading import load_engine
     from tidegate.settings import load_settings
 
