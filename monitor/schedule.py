@@ -1,7 +1,13 @@
-"""The clock of the monitor: one process, one tick at a time."""
+"""The clock of the monitor: what is due is looked up, and done by whichever monitor takes it first.
+
+APScheduler only ticks, here in this process. What is due, who does it and who takes over are decided in the database:
+see `store/jobs.py`. Due times lie on a fixed grid (or a crontab's), so that monitors started at different moments mean
+the same ones; those missed in a long pause become one, the latest.
+"""
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -9,33 +15,95 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from monitor.settings import MonitorSettings
-from store.errors import BadSettings
+from store.errors import BadSettings, LeaseLost
+from store.jobs import JobRepository, Lease
 
 logger = logging.getLogger(__name__)
 
+LOOK = "look"
 DELIVERY_SECONDS = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_TICK_SECONDS = 5.0
 
 
-class Schedule:
-    """Runs `look` as the settings say and `deliver` every few seconds, in two threads, until stopped.
-
-    A look that takes longer than its interval is not started twice, and looks missed in a long pause become one.
+class Due:
+    """When looks are due.
 
     Raises:
         BadSettings: the crontab line can't be read.
     """
 
-    def __init__(self, settings: MonitorSettings, look: Callable[[], object], deliver: Callable[[], object]) -> None:
+    def __init__(self, settings: MonitorSettings) -> None:
+        self._every = timedelta(minutes=settings.every_minutes)
+        self._cron = None if settings.cron is None else _cron(settings.cron)
+
+    def latest(self, after: datetime, now: datetime) -> datetime | None:
+        """The latest due time after one instant and not after another."""
+        if self._cron is None:
+            due = _EPOCH + (now - _EPOCH) // self._every * self._every
+            return due if due > after else None
+        found, moment = None, after + timedelta(microseconds=1)
+        while (due := self._cron.get_next_fire_time(None, moment)) is not None and due <= now:
+            found, moment = due, due + timedelta(microseconds=1)
+        return found
+
+
+class Schedule:
+    """Runs `look` for each due time and `deliver` every few seconds, in two threads, until stopped.
+
+    A look that takes longer than its interval is not started twice.
+
+    Args:
+        settings: when, and how long a lease lasts.
+        jobs: shared by every monitor.
+        look: does the work; fences every transaction with its lease.
+        deliver: sends what is owed; every monitor does, as each message is taken by one.
+
+    Raises:
+        BadSettings: the crontab line can't be read.
+    """
+
+    def __init__(
+        self,
+        settings: MonitorSettings,
+        jobs: JobRepository,
+        look: Callable[[Lease], object],
+        deliver: Callable[[], object],
+    ) -> None:
+        self._settings, self._jobs, self._look = settings, jobs, look
+        self._due = Due(settings)
+        self._started: datetime | None = None
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(2)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
-        self._scheduler.add_job(_guarded(look), _trigger(settings), id="look")
+        tick = min(_LONGEST_TICK_SECONDS, settings.every_minutes * 60 / 10)
+        self._scheduler.add_job(_guarded(self.tick), IntervalTrigger(seconds=max(tick, 0.05)), id=LOOK)
         self._scheduler.add_job(_guarded(deliver), IntervalTrigger(seconds=DELIVERY_SECONDS), id="deliver")
 
+    def tick(self) -> bool:
+        """Do what is due, if no other monitor does, and say whether anything was."""
+        now = self._jobs.now()
+        # A first monitor's first look comes with the first due time after its start.
+        self._started = self._started or now
+        last = self._jobs.last(LOOK)
+        due = self._due.latest(self._started if last is None else last.due_at, now)
+        if due is None:
+            # Whoever began the last one may be gone.
+            due = self._jobs.unfinished(LOOK)
+        lease = None if due is None else self._jobs.take(LOOK, due, seconds=self._settings.lease_seconds)
+        if lease is None:
+            return False
+        try:
+            with lease.held():
+                self._look(lease)
+        except LeaseLost as lost:
+            logger.warning("%s", lost)
+        return True
+
     def start(self) -> None:
-        """Start ticking; the first look comes one interval from now."""
+        """Start ticking."""
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -43,14 +111,12 @@ class Schedule:
         self._scheduler.shutdown(wait=True)
 
 
-def _trigger(settings: MonitorSettings) -> CronTrigger | IntervalTrigger:
-    if settings.cron is None:
-        return IntervalTrigger(seconds=settings.every_minutes * 60)
+def _cron(line: str) -> CronTrigger:
     try:
-        return CronTrigger.from_crontab(settings.cron, timezone="UTC")
+        return CronTrigger.from_crontab(line, timezone="UTC")
     except ValueError as error:
         raise BadSettings(
-            f"The crontab line {settings.cron!r} can't be read: {error}. "
+            f"The crontab line {line!r} can't be read: {error}. "
             'Write five fields: minute hour day month weekday, such as "0 6 * * *".'
         ) from error
 

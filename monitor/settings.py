@@ -22,6 +22,9 @@ class MonitorSettings(BaseModel):
 
     every_minutes: float = Field(60.0, gt=0, description="how often the monitor looks; `cron` goes before it")
     cron: str | None = Field(None, description='a crontab line in UTC, such as "0 6 * * *"')
+    lease_seconds: float = Field(
+        30.0, gt=0, description="a monitor that says nothing for so long has lost what it was doing to another one"
+    )
     alpha: float = Field(
         0.01,
         ge=2e-4,

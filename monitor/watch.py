@@ -25,7 +25,7 @@ from store import Store, Transaction
 from store.alerts import AlertEvent
 from store.baselines import BaselineRecord
 from store.clock import new_id, utc_now
-from store.errors import BadReference, NotFound, TidegateError
+from store.errors import BadReference, LeaseLost, NotFound, TidegateError
 from store.groups import GroupRecord
 from store.models import ModelRecord
 from store.predictions import RecordedWindow
@@ -36,6 +36,16 @@ logger = logging.getLogger(__name__)
 # A prediction gets its time just before its commit; by then every one with a time in the window is in the record.
 SETTLE = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# Windows whose predictions are counted again at every look, and the most that are judged again at one.
+_ALWAYS_COUNTED, _MOST_JUDGED_AGAIN = 3, 50
+
+Fence = Callable[[Transaction], None]
+
+
+def _alone(_transaction: Transaction) -> None:
+    """The fence of a monitor that shares its work with no other."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +68,23 @@ class Watched:
 def watch(
     store: Store,
     settings: MonitorSettings,
-    now: Callable[[], datetime] = utc_now,
+    now: Callable[[], datetime] | None = None,
     settle: Callable[[float], None] = time.sleep,
+    fence: Fence = _alone,
 ) -> list[Watched]:
-    """Look at every model once. A model that can't be looked at does not stop the others."""
-    until = now()
+    """Look at every model once. A model that can't be looked at does not stop the others.
+
+    Args:
+        store: the record.
+        settings: what to look at.
+        now: the instant at which windows end; by default the database's clock says it.
+        settle: waits until what was predicted by then is recorded.
+        fence: called first in every transaction that writes; raises where another monitor has taken over.
+
+    Raises:
+        LeaseLost: another monitor has taken over.
+    """
+    until = now() if now is not None else store.jobs.now()
     settle(SETTLE.total_seconds())
     models = store.models.all()
     watching = sum(model.reference_sha256 is not None for model in models)
@@ -70,7 +92,10 @@ def watch(
     found = []
     for model in models:
         try:
-            watched = watch_model(store, model, settings, until, budget)
+            found += judge_late(store, model, settings, budget, fence)
+            watched = watch_model(store, model, settings, until, budget, fence)
+        except LeaseLost:
+            raise
         except TidegateError:
             logger.exception("%s could not be looked at; the next pass tries again", model.name)
             continue
@@ -79,8 +104,73 @@ def watch(
     return found
 
 
+def judge_late(
+    store: Store, model: ModelRecord, settings: MonitorSettings, budget: Budget, fence: Fence = _alone
+) -> list[Watched]:
+    """Judge windows again to which predictions have come since: from a spool, from elsewhere, after a clock was set back.
+
+    Only where it is the latest window do alerts follow: an older one says nothing of the state now.
+    """
+    late = store.late.minutes(model.sha256)
+    earliest = min(late, default=None)
+    latest = store.runs.judged(model.sha256, limit=_ALWAYS_COUNTED)
+    old = [] if earliest is None else store.runs.judged(model.sha256, earliest, limit=_MOST_JUDGED_AGAIN)
+    # Overlapping a minute in which any came late, or so recent that a stalled commit may have missed it unnoticed.
+    minute = timedelta(minutes=1)
+    overlapping = [run for run in old if any(run.since < at + minute and run.until >= at for at in late)]
+    doubtful = {run.id: run for run in (*latest, *overlapping)}
+    again = []
+    for run in doubtful.values():
+        if store.predictions.count_between(model.sha256, run.since, run.until) != run.count:
+            watched = _judge_again(store, model, settings, budget, run, run.id == latest[0].id, fence)
+            again += [] if watched is None else [watched]
+    # Where the window is not over yet they come in time after all.
+    over = latest[0].until if latest else _EPOCH
+    with store.writing() as transaction:
+        fence(transaction)
+        store.late.settle(transaction, model.sha256, {at: count for at, count in late.items() if at <= over})
+    return again
+
+
+def _judge_again(
+    store: Store,
+    model: ModelRecord,
+    settings: MonitorSettings,
+    budget: Budget,
+    old: RunRecord,
+    is_latest: bool,
+    fence: Fence,
+) -> Watched | None:
+    seed = f"{old.seed}/again"
+    recorded = store.predictions.window(
+        model.sha256, old.since, old.until, max_rows=settings.maximum_rows, rng=generator(seed)
+    )
+    reference, baseline, judgement = _judge(store, model, recorded, settings, judging(seed), budget)
+    run = run_of(model, recorded, judgement, seed=seed, since=old.since, reference=reference)
+    watched = Watched(model, reference, recorded, run, (), judgement.test)
+    with store.writing() as transaction:
+        fence(transaction)
+        store.runs.add(transaction, run)
+        if not store.runs.replace(transaction, old.id, run.id):
+            # Another monitor was faster.
+            transaction.rollback()
+            return None
+        events = _alerts(store, transaction, model, run, settings) if is_latest else []
+        if any(event.state.value == "firing" for event in events):
+            document = freeze(run, recorded, settings, baseline, budget.alpha, None, old.since)
+            store.evidence.freeze(transaction, run.id, document)
+    more = run.count - old.count
+    logger.info("%s: the window until %s was judged again, with %+d predictions", model.name, old.until, more)
+    return replace(watched, events=tuple(events))
+
+
 def watch_model(
-    store: Store, model: ModelRecord, settings: MonitorSettings, until: datetime, budget: Budget | None = None
+    store: Store,
+    model: ModelRecord,
+    settings: MonitorSettings,
+    until: datetime,
+    budget: Budget | None = None,
+    fence: Fence = _alone,
 ) -> Watched | None:
     """Judge the window of one model that ends at `until`; None if another monitor has just judged it."""
     spend = budget or budget_of(settings.false_alarm_every_days, 1, settings.looks_per_day)
@@ -99,9 +189,11 @@ def watch_model(
     if _says_nothing_new(store, run):
         if look is not None:
             with store.writing() as transaction:
+                fence(transaction)
                 _keep(store, transaction, look)
         return watched
     with store.writing() as transaction:
+        fence(transaction)
         if store.runs.last_judged_until(model.sha256, transaction) != judged_until:
             logger.info("another monitor has judged %s in the meantime; this window is left to it", model.name)
             return None
@@ -255,7 +347,8 @@ def _start(recorded: RecordedWindow, since: datetime) -> datetime:
     """Where the window begins for people: at its first prediction if nothing was judged before."""
     if since > _EPOCH:
         return since
-    return recorded.at[0] if recorded.at else recorded.until
+    # The first prediction is in the window, and windows begin after their instant.
+    return recorded.at[0] - timedelta(microseconds=1) if recorded.at else recorded.until
 
 
 def _judge(

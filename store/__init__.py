@@ -17,6 +17,8 @@ from store.engine import Database
 from store.evidence import EvidenceRepository
 from store.groups import GroupRepository
 from store.idempotency import IdempotencyRepository
+from store.jobs import JobRepository
+from store.late import LateRepository
 from store.minutes import MinuteRepository
 from store.models import ModelRepository
 from store.predictions import PredictionRepository
@@ -44,6 +46,8 @@ class Store:
         self.evidence = EvidenceRepository(database)
         self.groups = GroupRepository(database)
         self.idempotency = IdempotencyRepository(database)
+        self.jobs = JobRepository(database)
+        self.late = LateRepository(database)
         self.tallies = TallyRepository(database)
         self._recording: Recording | None = None
         self._lock = Lock()

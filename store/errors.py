@@ -84,6 +84,12 @@ class StorageFull(StoreUnavailable):
     title = "There is no room to record"
 
 
+class LeaseLost(TidegateError):
+    """Another monitor has taken over what this one was doing."""
+
+    title = "Another monitor has taken over"
+
+
 class DamagedRecord(TidegateError):
     """Something that was recorded can't be read back."""
 

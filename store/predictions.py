@@ -129,6 +129,14 @@ class PredictionRepository:
         with self._database.reading() as session:
             return session.scalar(query) or 0
 
+    def count_between(self, model_sha256: str, since: datetime, until: datetime) -> int:
+        """How many predictions of one model lie after one instant and up to another."""
+        query = select(func.count()).where(
+            PredictionRow.model_sha256 == model_sha256, PredictionRow.at > since, PredictionRow.at <= until
+        )
+        with self._database.reading() as session:
+            return session.scalar(query) or 0
+
     def start_of_last(self, model_sha256: str, number: int, until: datetime) -> datetime | None:
         """The instant of the `number`-th last prediction up to `until`; None when there are fewer."""
         query = (

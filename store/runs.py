@@ -47,7 +47,8 @@ class RunRecord:
     """One pass of the monitor over one window. `seed` is all the randomness it used, so that it can be repeated.
 
     `compared_with` says in words which rows it was compared with, `cause` what kind of shift it is, and `accuracy_loss`
-    how much accuracy is estimated to be lost: the severity.
+    how much accuracy is estimated to be lost: the severity. `replaced_by` is the run that judged the same window again,
+    after more of its predictions had come.
     """
 
     id: UUID
@@ -65,6 +66,7 @@ class RunRecord:
     compared_with: str | None = None
     cause: str | None = None
     accuracy_loss: float | None = None
+    replaced_by: UUID | None = None
 
 
 class RunRepository:
@@ -126,6 +128,38 @@ class RunRepository:
         with self._database.reading() as session:
             return session.scalar(query)
 
+    def judged(self, model_sha256: str, since: datetime | None = None, *, limit: int = 1_000) -> list[RunRecord]:
+        """The windows with a verdict that stands, those that end last first, without their results.
+
+        Args:
+            model_sha256: of the model.
+            since: only those that end after this instant.
+            limit: at most so many.
+        """
+        query = (
+            select(RunRow)
+            .where(
+                RunRow.model_sha256 == model_sha256,
+                RunRow.replaced_by.is_(None),
+                RunRow.verdict.in_([Verdict.OK.value, Verdict.SHIFTED.value]),
+            )
+            .order_by(RunRow.until.desc())
+            .limit(limit)
+        )
+        if since is not None:
+            query = query.where(RunRow.until > since)
+        with self._database.reading() as session:
+            return [_record(row, ()) for row in session.scalars(query)]
+
+    def replace(self, session: Session, old: UUID, new: UUID) -> bool:
+        """Let one run stand in another's place, in the caller's transaction; False if one does already."""
+        row = session.get(RunRow, old, with_for_update=True)
+        if row is None or row.replaced_by is not None:
+            return False
+        row.replaced_by = new
+        session.flush()
+        return True
+
     def get(self, run_id: UUID) -> RunRecord:
         """One run with its results.
 
@@ -165,6 +199,7 @@ def _record(row: RunRow, results: tuple[CheckResult, ...]) -> RunRecord:
         compared_with=row.compared_with,
         cause=row.cause,
         accuracy_loss=row.accuracy_loss,
+        replaced_by=row.replaced_by,
     )
 
 

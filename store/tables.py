@@ -192,6 +192,49 @@ class RunRow(Base):
     replaced_by: Mapped[UUID | None]
 
 
+class JobRunRow(Base):
+    """One due time of one job, and who does it; see `store/jobs.py` for what must stay true."""
+
+    __tablename__ = "job_runs"
+
+    job: Mapped[str] = mapped_column(String(40), primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(primary_key=True)
+    holder: Mapped[str] = mapped_column(Text)
+    token: Mapped[int]
+    lease_until: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
+class ProcessRow(Base):
+    """A gateway or monitor that is running, or was when it was last seen."""
+
+    __tablename__ = "processes"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    state: Mapped[Json]
+
+
+class NoticeRow(Base):
+    """Something about the installation itself that people are told of: it belongs to no model and no window."""
+
+    __tablename__ = "notices"
+
+    subject: Mapped[str] = mapped_column(String(40), primary_key=True)
+    message_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(String(20))
+    since: Mapped[datetime]
+    sentence: Mapped[str] = mapped_column(Text)
+    # Destinations that have not been told yet, and when to try again.
+    owed: Mapped[list[str]]
+    attempts: Mapped[int]
+    due_at: Mapped[datetime]
+
+
 class CheckResultRow(Base):
     """What one check found in one window."""
 

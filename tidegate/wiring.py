@@ -8,13 +8,18 @@ from monitor.watch import Watched, watch, worth_a_report
 from reports.columns import columns_page
 from reports.drift import drift_report
 from store import Store
+from store.jobs import Lease
 
 logger = logging.getLogger(__name__)
 
 
-def look(store: Store, settings: MonitorSettings) -> list[Watched]:
-    """Look at every model once, write the reports, and tell the destinations. Old raw inputs are forgotten."""
-    watched = watch(store, settings)
+def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) -> list[Watched]:
+    """Look at every model once, write the reports, and tell the destinations. What is old is forgotten.
+
+    Raises:
+        LeaseLost: another monitor has taken over.
+    """
+    watched = watch(store, settings) if lease is None else watch(store, settings, fence=lease.fence)
     for one in watched:
         if worth_a_report(one):
             write_report(store, one, columns=settings.columns_report)

@@ -85,7 +85,12 @@ def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None
 
     for kind in (signal.SIGTERM, signal.SIGINT):
         signal.signal(kind, stop)
-    schedule = Schedule(settings, look=lambda: look(store, settings), deliver=lambda: deliver_due(store, settings))
+    schedule = Schedule(
+        settings,
+        store.jobs,
+        look=lambda lease: look(store, settings, lease),
+        deliver=lambda: deliver_due(store, settings),
+    )
     schedule.start()
     if with_parent:
         threading.Thread(target=stop_with_parent, daemon=True).start()

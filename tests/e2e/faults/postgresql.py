@@ -33,7 +33,7 @@ class Postgresql:
     @property
     def url(self) -> str:
         """Straight to the server."""
-        return self.uri.replace("/postgres?", f"/{self.name}?")
+        return str(self.uri).replace("/postgres?", f"/{self.name}?")
 
     def stop(self) -> None:
         self._server.stop()
@@ -103,8 +103,7 @@ class Proxy:
             threading.Thread(target=self._pass, args=(incoming,), daemon=True).start()
 
     def _pass(self, incoming: socket.socket) -> None:
-        while self.mood is Mood.HALF_OPEN:
-            time.sleep(0.05)
+        self._wait_while_half_open()
         outgoing = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._open |= {incoming, outgoing}
         try:
@@ -118,8 +117,7 @@ class Proxy:
                         return
                     if self.mood is Mood.SLOW:
                         time.sleep(self.delay_seconds)
-                    while self.mood is Mood.HALF_OPEN:
-                        time.sleep(0.05)
+                    self._wait_while_half_open()
                     other[one].sendall(data)
         except OSError:
             return
@@ -128,3 +126,7 @@ class Proxy:
             for one in (incoming, outgoing):
                 with suppress(OSError):
                     one.close()
+
+    def _wait_while_half_open(self) -> None:
+        while self.mood is Mood.HALF_OPEN:
+            time.sleep(0.05)
