@@ -25,6 +25,7 @@ class MonitorSettings(BaseModel):
     lease_seconds: float = Field(
         30.0, gt=0, description="a monitor that says nothing for so long has lost what it was doing to another one"
     )
+    silent_seconds: float = Field(60.0, gt=0, description="people are told when no monitor has been seen for so long")
     alpha: float = Field(
         0.01,
         ge=2e-4,

@@ -122,6 +122,7 @@ def index(
         versions=versions,
         problem=problem,
         recording=recording.warning,
+        notices=store.notices.all(AlertState.FIRING),
         reference=reference,
         predictions=store.tallies.total(model.sha256).count,
         firing=store.alerts.all(AlertState.FIRING),
@@ -177,6 +178,7 @@ def alerts(store: Store, destinations: Sequence[str]) -> str:
         pending=counts[DeliveryState.PENDING],
         dead=counts[DeliveryState.DEAD],
         destinations=destinations,
+        notices=store.notices.all(AlertState.FIRING),
     )
 
 

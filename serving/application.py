@@ -13,6 +13,7 @@ from reports.render import STATIC
 from serving import problems
 from serving.body import CallerLeft
 from serving.deployment import Deployment, Deployments
+from serving.ingest import Desk
 from serving.routes import ROUTERS, predict
 from serving.routes.state import State, origin
 from store import Store
@@ -71,7 +72,7 @@ def create_application(deployments: Sequence[Deployment], store: Store, monitor:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.tidegate = State(served, store, monitor)
+    app.state.tidegate = State(served, store, monitor, Desk(store))
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 
 from sqlalchemy.orm import Session as Transaction
 
-from store import migrate
+from store import migrate, partitions
 from store.alarms import AlarmRepository
 from store.alerts import AlertRepository
 from store.baselines import BaselineRepository
-from store.clock import utc_now
 from store.deliveries import DeliveryRepository
 from store.engine import Database
 from store.evidence import EvidenceRepository
@@ -21,9 +20,12 @@ from store.jobs import JobRepository
 from store.late import LateRepository
 from store.minutes import MinuteRepository
 from store.models import ModelRepository
+from store.notices import NoticeRepository
 from store.predictions import PredictionRepository
+from store.processes import ProcessRepository
 from store.recording import Recorded, Recording
 from store.reports import ReportRepository
+from store.retention import Forgotten, Retention
 from store.runs import RunRepository
 from store.settings import StoreSettings
 from store.tallies import TallyRepository
@@ -46,6 +48,8 @@ class Store:
         self.evidence = EvidenceRepository(database)
         self.groups = GroupRepository(database)
         self.idempotency = IdempotencyRepository(database)
+        self.processes = ProcessRepository(database)
+        self.notices = NoticeRepository(database)
         self.jobs = JobRepository(database)
         self.late = LateRepository(database)
         self.tallies = TallyRepository(database)
@@ -81,17 +85,20 @@ class Store:
         with self.database.writing() as session:
             yield session
 
-    def forget_old_inputs(self) -> int:
-        """Delete raw inputs older than `keep_inputs_days`, in small steps, and say how many."""
-        before = utc_now() - timedelta(days=self.database.settings.keep_inputs_days)
-        forgotten = 0
-        while step := self.predictions.forget_inputs_before(before):
-            forgotten += step
-        return forgotten
+    def keep_house(self, now: datetime) -> Forgotten:
+        """What every look of the monitor does for the record: make the coming days' partitions, add old tallies up,
+        and forget what the policies say is too old.
 
-    def forget_old_keys(self) -> int:
-        """Forget callers' keys after a day, and say how many."""
-        return self.idempotency.forget_before(utc_now() - timedelta(days=1))
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if not self.database.is_sqlite:
+            with self.writing() as session:
+                partitions.make_ahead(session.connection(), now)
+        self.tallies.roll_up(now)
+        self.idempotency.forget_before(now - timedelta(days=1))
+        self.jobs.forget_before(now - timedelta(days=30))
+        return Retention(self.database).forget(now)
 
     def close(self) -> None:
         """Stop recording, and close every connection."""

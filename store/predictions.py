@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -256,17 +256,6 @@ class PredictionRepository:
                     found[row.prediction_id] = RawInput(row.media_type, row.content)
         return found
 
-    def forget_inputs_before(self, instant: datetime, *, at_most: int = 1_000) -> int:
-        """Delete up to `at_most` raw inputs older than `instant`, and say how many. Small steps block no gateway."""
-        with self._database.writing() as session:
-            oldest = list(
-                session.scalars(
-                    select(InputRow.prediction_id).where(InputRow.at < instant).order_by(InputRow.at).limit(at_most)
-                )
-            )
-            session.execute(delete(InputRow).where(InputRow.prediction_id.in_(oldest)))
-        return len(oldest)
-
     def get(self, prediction_id: UUID) -> PredictionRecord | None:
         """One recorded prediction with its input, or None."""
         with self._database.reading() as session:
@@ -286,7 +275,7 @@ class PredictionRepository:
                 latency_seconds=row.latency_seconds,
                 tags=row.tags,
                 mirrors_id=row.mirrors_id,
-                embedding=decode_embeddings([row.embedding])[0],
+                embedding=decode_embeddings([row.embedding])[0] if row.embedding else np.zeros(0, np.float32),
                 logits=decode_logits([row.logits])[0],
                 raw_input=None if kept is None else RawInput(kept.media_type, kept.content),
             )
@@ -320,7 +309,8 @@ def _rows(session: Session, ids: Sequence[UUID]) -> list[PredictionRow]:
     for start in range(0, len(ids), IDS_PER_QUERY):
         part = ids[start : start + IDS_PER_QUERY]
         rows.extend(session.scalars(select(PredictionRow).where(PredictionRow.id.in_(part))))
-    return sorted(rows, key=lambda row: (row.at, row.id))
+    # Those whose embedding is forgotten can't be compared any more.
+    return sorted((row for row in rows if row.embedding), key=lambda row: (row.at, row.id))
 
 
 def _floats(values: Sequence[float | None]) -> npt.NDArray[np.float64]:

@@ -47,11 +47,9 @@ class Recorded:
     unrecorded: int = 0
 
     @property
-    def warning(self) -> str | None:
-        """What an operator should know, if anything."""
+    def spool_warning(self) -> str | None:
+        """What somebody must do about the spool, if anything: a spool that just waits needs nobody."""
         told = []
-        if self.unrecorded:
-            told.append(f"{self.unrecorded:,} predictions were answered without being recorded: there was no room.")
         if self.spool.put_aside:
             told.append(
                 f"{self.spool.put_aside:,} predictions in the spool can't be brought to the database: tidegate fsck."
@@ -60,6 +58,14 @@ class Recorded:
             told.append(
                 f"The spool is {self.spool.bytes / self.maximum_bytes:.0%} full. When it is full predictions are refused."
             )
+        return " ".join(told) or None
+
+    @property
+    def warning(self) -> str | None:
+        """What an operator should know, if anything."""
+        told = [] if self.spool_warning is None else [self.spool_warning]
+        if self.unrecorded:
+            told.append(f"{self.unrecorded:,} predictions were answered without being recorded: there was no room.")
         if self.away is not None:
             told.append(
                 f"The database is away since {self.spool.oldest_seconds:.0f} seconds; {self.spool.rows:,} predictions "

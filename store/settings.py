@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 
 class OnFull(StrEnum):
@@ -10,6 +10,15 @@ class OnFull(StrEnum):
 
     REFUSE = "refuse"
     SERVE = "serve"
+
+
+class Keep(BaseModel):
+    """How long one model's records are kept, in days; what is not said is as for the installation."""
+
+    inputs_days: float = Field(gt=0)
+    embeddings_days: float = Field(gt=0)
+    predictions_days: float = Field(gt=0)
+    tallies_days: float = Field(gt=0)
 
 
 class StoreSettings(BaseModel):
@@ -20,8 +29,13 @@ class StoreSettings(BaseModel):
         description="SQLAlchemy URL of the database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
     )
     busy_timeout_seconds: float = Field(10.0, gt=0, description="how long a writer waits for another one on SQLite")
-    keep_inputs_days: float = Field(
-        30.0, gt=0, description="raw inputs (images, rows) older than this are deleted by the monitor"
+    keep_inputs_days: float = Field(30.0, gt=0, description="days that raw inputs (images, rows) are kept")
+    keep_embeddings_days: float = Field(90.0, gt=0, description="days that embeddings and sums of them are kept")
+    keep_predictions_days: float = Field(400.0, gt=0, description="days that predictions and their scores are kept")
+    keep_tallies_days: float = Field(1_830.0, gt=0, description="days that counts by the hour and day are kept")
+    keep: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description='other ages for single models, by name: {"digits": {"inputs_days": 7}}',
     )
     record_seconds: float = Field(
         2.0, gt=0, description="how long a commit to PostgreSQL may take before the spool is used in its place"
@@ -36,3 +50,19 @@ class StoreSettings(BaseModel):
         OnFull.REFUSE,
         description='without room to record: "refuse" predictions with 503, or "serve" them unrecorded and count them',
     )
+
+    @field_validator("keep")
+    @classmethod
+    def _ages(cls, keep: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for name, ages in keep.items():
+            for age, days in ages.items():
+                if age not in Keep.model_fields or days <= 0:
+                    raise ValueError(
+                        f"{name}.{age} = {days:g} is no age: write days above 0 for {', '.join(Keep.model_fields)}"
+                    )
+        return keep
+
+    def keep_of(self, name: str) -> Keep:
+        """How long the records of a model are kept."""
+        usual = {age: getattr(self, f"keep_{age}") for age in Keep.model_fields}
+        return Keep(**usual | self.keep.get(name, {}))

@@ -88,6 +88,8 @@ class ModelRow(Base):
     classes: Mapped[list[str]]
     reference_sha256: Mapped[str | None] = mapped_column(ForeignKey("references.sha256"))
     registered_at: Mapped[datetime]
+    # Up to here embeddings have been forgotten; the predictions themselves are kept for longer.
+    embeddings_forgotten_until: Mapped[datetime | None]
 
 
 class PredictionRow(Base):

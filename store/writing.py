@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isnan
 from typing import Any
 from uuid import UUID
 
 import orjson
 import psycopg
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
@@ -44,6 +45,15 @@ class _Sum:
     flagged: int = 0
     confident: int = 0
     confidence_sum: float = 0.0
+
+    def add(self, flagged: bool | None, confidence: float | None) -> None:
+        self.count += 1
+        if flagged is not None:
+            self.scored += 1
+            self.flagged += flagged
+        if confidence is not None and not isnan(confidence):
+            self.confident += 1
+            self.confidence_sum += confidence
 
 
 def write(connection: Connection, batches: Sequence[PredictionBatch], now: datetime) -> int:
@@ -108,31 +118,17 @@ def _with_json(row: tuple[Any, ...]) -> tuple[Any, ...]:
 def _tally(connection: Connection, batches: Sequence[PredictionBatch]) -> None:
     sums: dict[tuple[str, datetime], _Sum] = defaultdict(_Sum)
     for batch in batches:
-        columns = zip(batch.at, batch.flagged, batch.confidences, strict=True)
-        for at, flagged, confidence in columns:
-            one = sums[batch.model_sha256, at.replace(second=0, microsecond=0)]
-            one.count += 1
-            if flagged is not None:
-                one.scored += 1
-                one.flagged += flagged
-            if confidence is not None and confidence == confidence:
-                one.confident += 1
-                one.confidence_sum += confidence
-    values = [
-        {
-            "model_sha256": model_sha256,
-            "seconds": MINUTE_SECONDS,
-            "start": start,
-            "writer": _WRITER,
-            "count": one.count,
-            "scored": one.scored,
-            "flagged": one.flagged,
-            "confident": one.confident,
-            "confidence_sum": one.confidence_sum,
-        }
+        for at, flagged, confidence in zip(batch.at, batch.flagged, batch.confidences, strict=True):
+            sums[batch.model_sha256, at.replace(second=0, microsecond=0)].add(flagged, confidence)
+    add_tallies(connection, _values(sums))
+
+
+def _values(sums: dict[tuple[str, datetime], _Sum]) -> list[dict[str, Any]]:
+    return [
+        {"model_sha256": model_sha256, "seconds": MINUTE_SECONDS, "start": start, "writer": _WRITER, **vars(one)}
+        # In one order, so that two gateways never wait for each other.
         for (model_sha256, start), one in sorted(sums.items())
     ]
-    add_tallies(connection, values)
 
 
 def add_tallies(connection: Connection, values: Sequence[dict[str, Any]]) -> None:
@@ -149,6 +145,30 @@ def add_tallies(connection: Connection, values: Sequence[dict[str, Any]]) -> Non
         ),
         list(values),
     )
+
+
+def recount(connection: Connection) -> int:
+    """Count every prediction again, by the minute, and say of how many models. Tallies of what is forgotten stay."""
+    oldest = connection.execute(
+        select(_PREDICTIONS.c.model_sha256, func.min(_PREDICTIONS.c.at)).group_by(_PREDICTIONS.c.model_sha256)
+    ).all()
+    tallies = TallyRow.__table__
+    columns = _PREDICTIONS.c
+    for model_sha256, first in oldest:
+        # From the next whole day on: the first one may be forgotten in part.
+        since = first.replace(hour=0, minute=0, second=0, microsecond=0)
+        connection.execute(
+            delete(tallies).where(tallies.c.model_sha256 == model_sha256, tallies.c.start >= since)  # type: ignore[arg-type]
+        )
+        rows = connection.execute(
+            select(columns.at, columns.flagged, columns.confidence).where(columns.model_sha256 == model_sha256),
+            execution_options={"yield_per": 5_000},
+        )
+        sums: dict[tuple[str, datetime], _Sum] = defaultdict(_Sum)
+        for at, flagged, confidence in rows:
+            sums[model_sha256, at.replace(second=0, microsecond=0)].add(flagged, confidence)
+        add_tallies(connection, _values(sums))
+    return len(oldest)
 
 
 def _note_late(connection: Connection, batches: Sequence[PredictionBatch], now: datetime) -> None:

@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import typer
 import uvicorn
 from threadpoolctl import threadpool_limits
 
+from monitor.installation import Heartbeat
 from serving.application import create_application
 from serving.deployment import Deployment
 from serving.learner import name_of
@@ -23,6 +25,7 @@ from serving.opening import VersionOpener
 from serving.rollout import Plan, Role, Version, plan_beside
 from store import Store
 from store.errors import BadSettings
+from store.processes import ProcessKind
 from tidegate.cli.loading import tell_it_is_code
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
@@ -112,7 +115,8 @@ class Server:
         if with_parent or self._place is not None:
             threading.Thread(target=_stop_with_parent, daemon=True).start()
         try:
-            with self._monitor() if self._place is None else MonitorProcess.none():
+            beside = self._monitor() if self._place is None else MonitorProcess.none()
+            with beside, Heartbeat(store, settings.monitor, ProcessKind.GATEWAY, lambda: _state_of(store)):
                 uvicorn.Server(config).run(sockets=[self._socket])
         finally:
             store.close()
@@ -174,6 +178,12 @@ class Server:
             schedule = self._settings.monitor.cron or f"every {self._settings.monitor.every_minutes:g} minutes"
             lines.append(f"  monitor    {schedule}; now: tidegate monitor --once")
         typer.echo("\n".join(lines))
+
+
+def _state_of(store: Store) -> dict[str, Any]:
+    """What a gateway says of itself to the others."""
+    recorded = store.recording.status()
+    return {"unrecorded": recorded.unrecorded, "spool": recorded.spool_warning, "waiting": recorded.spool.rows}
 
 
 def _stop_with_parent() -> None:

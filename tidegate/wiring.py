@@ -24,8 +24,7 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         if worth_a_report(one):
             write_report(store, one, columns=settings.columns_report)
     deliver_due(store, settings)
-    store.forget_old_inputs()
-    store.forget_old_keys()
+    store.keep_house(store.jobs.now())
     return watched
 
 

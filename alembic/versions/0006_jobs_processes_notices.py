@@ -43,9 +43,11 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("subject", name="pk_notices"),
     )
+    op.add_column("models", sa.Column("embeddings_forgotten_until", sa.DateTime(timezone=True), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("models", "embeddings_forgotten_until")
     op.drop_table("notices")
     op.drop_table("processes")
     op.drop_table("job_runs")

@@ -87,9 +87,10 @@ class Contestant:
     def running(self, served: Served, patience_seconds: float = 120) -> Iterator[Running]:
         """Started, warm, and ended afterwards."""
         port = _free_port()
-        where = ["--port", str(port)] if "tidegate" in self.command[0] else [str(port)]
+        ours = any("tidegate" in Path(word).name for word in self.command[:2])
+        where = ["--port", str(port)] if ours else [str(port)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
-        if "tidegate" in self.command[0]:
+        if ours:
             # It chooses its threads by itself.
             environment.pop("OMP_NUM_THREADS")
         with tempfile.TemporaryFile() as log:

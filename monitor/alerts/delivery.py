@@ -28,13 +28,30 @@ def deliver_due(store: Store, settings: MonitorSettings, now: Callable[[], datet
     for delivery in store.deliveries.due(now()):
         if not store.deliveries.claim(delivery, now() + CLAIM):
             continue
-        message = Message(
-            event=delivery.event,
-            model_name=names.get(delivery.event.model_sha256, delivery.event.model_sha256[:12]),
-            report_url=f"{settings.public_url.rstrip('/')}/reports/{delivery.event.run_id}",
+        message = Message.of_alert(
+            delivery.event,
+            names.get(delivery.event.model_sha256, delivery.event.model_sha256[:12]),
+            f"{settings.public_url.rstrip('/')}/reports/{delivery.event.run_id}",
         )
         taken += _send(store, delivery, message, now)
     return taken
+
+
+def deliver_notices(store: Store, settings: MonitorSettings, now: Callable[[], datetime] = utc_now) -> None:
+    """Send what is owed about the installation itself, to each destination until it takes it."""
+    for notice in store.notices.due(now()):
+        if not store.notices.claim(notice, now() + CLAIM):
+            continue
+        message = Message.of_notice(notice, f"{settings.public_url.rstrip('/')}/alerts")
+        owed = []
+        for address in notice.owed:
+            try:
+                destination(address).send(message)
+            except (DeliveryError, BadSettings) as error:
+                logger.warning("notice %s to %s: %s", notice.subject, address, error)
+                if isinstance(error, DeliveryError) and not error.permanent and notice.attempts + 1 < ATTEMPTS:
+                    owed.append(address)
+        store.notices.told(notice, owed, now() + retry_after(notice.attempts + 1))
 
 
 def _send(store: Store, delivery: Delivery, message: Message, now: Callable[[], datetime]) -> bool:

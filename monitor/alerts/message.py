@@ -1,42 +1,74 @@
 """What a destination is told of a change of state."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from monitor import checks
 from store.alerts import AlertEvent, AlertState
+from store.notices import Notice
 
 
 @dataclass(frozen=True)
 class Message:
-    """One change of state of one alert, in words and as JSON."""
+    """One change of state, in words and as JSON. `id` is the same on every retry, so that a receiver can drop repeats."""
 
-    event: AlertEvent
-    model_name: str
-    report_url: str
+    id: UUID
+    at: datetime
+    state: AlertState
+    title: str
+    sentence: str
+    url: str
+    data: dict[str, Any]
 
-    @property
-    def title(self) -> str:
-        """One line for a person."""
-        subject = f"{self.model_name}: {checks.title(self.event.check).lower()}"
-        return f"{subject} has shifted" if self.event.state is AlertState.FIRING else f"{subject} is back to normal"
-
-    def as_json(self) -> dict[str, Any]:
-        """The body of a webhook. `id` is the same on every retry, so that a receiver can drop repeats."""
-        event = self.event
-        return {
-            "id": str(event.id),
-            "type": f"tidegate.alert.{event.state.value}",
-            "timestamp": event.at.isoformat(),
-            "data": {
+    @classmethod
+    def of_alert(cls, event: AlertEvent, model_name: str, report_url: str) -> "Message":
+        """An alert of a model has fired or is resolved."""
+        subject = f"{model_name}: {checks.title(event.check).lower()}"
+        firing = event.state is AlertState.FIRING
+        return cls(
+            id=event.id,
+            at=event.at,
+            state=event.state,
+            title=f"{subject} has shifted" if firing else f"{subject} is back to normal",
+            sentence=event.sentence,
+            url=report_url,
+            data={
                 "alert": str(event.alert_id),
-                "state": event.state.value,
-                "title": self.title,
-                "sentence": event.sentence,
                 "model": event.model_sha256,
-                "model_name": self.model_name,
+                "model_name": model_name,
                 "check": event.check,
                 "run": str(event.run_id),
-                "report_url": self.report_url,
+                "report_url": report_url,
             },
+        )
+
+    @classmethod
+    def of_notice(cls, notice: Notice, url: str) -> "Message":
+        """Something is wrong with the installation itself, or is right again."""
+        titles = {
+            "monitor": "The monitor has stopped",
+            "recording": "Predictions go unrecorded",
+            "spool": "The spool needs attention",
+        }
+        title = titles.get(notice.subject, notice.subject)
+        return cls(
+            id=notice.message_id,
+            at=notice.since,
+            state=notice.state,
+            title=title if notice.state is AlertState.FIRING else f"Over: {title[0].lower()}{title[1:]}",
+            sentence=notice.sentence,
+            url=url,
+            data={"notice": notice.subject},
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of a webhook."""
+        said = {"state": self.state.value, "title": self.title, "sentence": self.sentence}
+        return {
+            "id": str(self.id),
+            "type": f"tidegate.alert.{self.state.value}",
+            "timestamp": self.at.isoformat(),
+            "data": said | self.data,
         }

@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter
 
-from serving.routes import alerts, health, model, open_inference, pages, predict, reports, try_it
+from serving.routes import alerts, health, ingest, model, open_inference, pages, predict, reports, try_it
 
 ROUTERS: tuple[APIRouter, ...] = (
     predict.router,
     model.router,
     open_inference.router,
+    ingest.router,
     health.router,
     alerts.router,
     reports.router,

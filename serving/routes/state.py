@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from monitor.settings import MonitorSettings
 from serving.deployment import Deployments
 from serving.gateway import Gateway
+from serving.ingest import Desk
 from store import Store
 
 
@@ -20,6 +21,7 @@ class State:
     deployments: Deployments
     store: Store
     monitor: MonitorSettings
+    desk: Desk
 
 
 def _state(request: Request) -> State:

@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import orjson
@@ -18,6 +19,7 @@ from reports.sections import SECTIONS
 from store import Store
 from store.batches import PredictionRecord, RawInput
 from store.clock import new_id, utc_now
+from store.retention import Retention
 from tests.conftest import Population
 
 MODEL = "e" * 64
@@ -114,7 +116,7 @@ def test_the_strangest_inputs_come_first_with_their_pictures(watched: Watched, s
 
 
 def test_forgotten_inputs_leave_the_rest_of_the_report(watched: Watched, sqlite_store: Store) -> None:
-    sqlite_store.predictions.forget_inputs_before(utc_now())
+    Retention(sqlite_store.database).forget(utc_now() + timedelta(days=sqlite_store.database.settings.keep_inputs_days))
     html = drift_report(watched, sqlite_store.predictions).html()
     assert "were not kept, or are forgotten" in html
 

@@ -110,5 +110,5 @@ def test_old_keys_are_forgotten(sqlite_store: Store) -> None:
     from store.clock import new_id, utc_now
 
     sqlite_store.idempotency.reserve("a" * 64, "b" * 64, "c" * 64, [new_id()])
-    assert sqlite_store.forget_old_keys() == 0
+    sqlite_store.keep_house(utc_now())
     assert sqlite_store.idempotency.forget_before(utc_now() + timedelta(seconds=1)) == 1

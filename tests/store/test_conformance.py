@@ -18,6 +18,7 @@ from store.deliveries import DeliveryState
 from store.errors import NotFound, StoreUnavailable
 from store.groups import GroupRecord
 from store.minutes import MinuteRecord
+from store.retention import Retention
 from store.runs import CheckResult, RunRecord, Verdict
 
 MODEL = "a" * 64
@@ -168,7 +169,8 @@ def test_old_inputs_are_forgotten_and_their_predictions_kept(store: Store) -> No
     register(store)
     old, new = prediction(0, raw=RawInput("image/png", b"old")), prediction(100, raw=RawInput("image/png", b"new"))
     store.predictions.record(MODEL, [old, new])
-    assert store.predictions.forget_inputs_before(START + timedelta(seconds=50)) == 1
+    keep = store.database.settings.keep_inputs_days
+    assert Retention(store.database).forget(START + timedelta(days=keep, seconds=50)).inputs == 1
     assert set(store.predictions.raw_inputs([old.id, new.id])) == {new.id}
     assert store.predictions.count() == 2
 

@@ -20,9 +20,13 @@ def verbs() -> dict[str, set[str]]:
     """Every verb with its options."""
     found: dict[str, set[str]] = {}
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
-        found[name] = {option for parameter in command.params for option in parameter.opts}
+        found[name] = {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         for inner, nested in getattr(command, "commands", {}).items():
-            found[name] |= {inner} | {option for parameter in nested.params for option in parameter.opts}
+            found[name] |= {inner} | {
+                option for parameter in nested.params for option in (*parameter.opts, *parameter.secondary_opts)
+            }
     return found
 
 

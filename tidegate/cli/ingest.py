@@ -1,0 +1,73 @@
+"""`tidegate register` and `tidegate ingest`: a model that is served elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Database
+
+_ROWS_AT_ONCE = 5_000
+
+
+def register(app: typer.Typer) -> None:
+    app.command("register")(register_model)
+    app.command("ingest")(ingest)
+
+
+def register_model(
+    name: Annotated[str, typer.Argument(help="What the model is called.", show_default=False)],
+    reference: Annotated[
+        Path, typer.Option("--reference", "-r", help="Its reference, made with `fit_reference`.", show_default=False)
+    ],
+    database: Database = None,
+) -> None:
+    """**Register** a model that is served elsewhere, so that its predictions can be ingested and watched.
+
+    Example: `tidegate register fraud --reference fraud.reference`
+    """
+    from monitor.ingest import register_elsewhere
+    from monitor.reference import Reference
+    from store import Store
+    from tidegate.settings import load_settings
+
+    loaded = Reference.load(reference)
+    store = Store.open(load_settings(store={"database": database}).store)
+    model = register_elsewhere(store, name, loaded, reference.read_bytes())
+    store.close()
+    typer.echo(
+        f"{name} is known as {model.sha256[:12]}. Send its predictions to /v1/ingest, or `tidegate ingest FILE`."
+    )
+
+
+def ingest(
+    file: Annotated[Path, typer.Argument(help="A Parquet or Arrow file of predictions.", show_default=False)],
+    model: Annotated[str, typer.Option(help="Whose they are; registered before.", show_default=False)],
+    database: Database = None,
+) -> None:
+    """**Ingest** predictions from a file: columns `embedding`, `logits`, and if there are any `id`, `at`, `prediction`,
+    `tags`. What was ingested before is left out.
+
+    Example: `tidegate ingest yesterday.parquet --model fraud`
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from monitor.ingest import Ingest, given_of_arrow
+    from store import Store
+    from store.errors import BadInput
+    from tidegate.settings import load_settings
+
+    store = Store.open(load_settings(store={"database": database}).store)
+    taken = Ingest(store, model)
+    rows = 0
+    try:
+        for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
+            taken.take(given_of_arrow(pa.Table.from_batches([batch])))
+            rows += batch.num_rows
+            typer.echo(f"{rows:,} predictions", err=True)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{file} can't be read as Parquet: {error}.") from error
+    finally:
+        store.close()
+    typer.echo(f"{rows:,} predictions of {model} are in the record.")
