@@ -16,6 +16,7 @@ from monitor.reference_file import encode
 from store import Store
 from tests.conftest import Population
 
+ROW = {"embedding": [0.0] * 32, "logits": [0.0] * 5}
 AT = datetime(2026, 11, 20, 8, tzinfo=UTC)
 
 
@@ -126,7 +127,7 @@ def record_model(store: Store) -> str:
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_field(cells_client: TestClient, fraud: str, change, field) -> None:
-    answer = cells_client.post("/v1/ingest", json={"model": fraud, "predictions": []} | change)
+    answer = cells_client.post("/v1/ingest", json={"model": fraud, "predictions": [ROW]} | change)
     assert answer.status_code in (404, 422), answer.text
     assert answer.json().get("field") == field
 

@@ -63,6 +63,7 @@ class Installation:
     url: str
     stack: ExitStack
     gateways: list[Gateway] = field(default_factory=list)
+    every: list[Gateway] = field(default_factory=list)
     monitor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -72,7 +73,9 @@ class Installation:
 
     def _gateway(self) -> Gateway:
         words = ("--database", self.url, "--no-monitor")
-        return self.stack.enter_context(gateway(self.cells.export, *words, folder=self.folder))
+        started = self.stack.enter_context(gateway(self.cells.export, *words, folder=self.folder))
+        self.every.append(started)
+        return started
 
     def start_monitor(self) -> None:
         log = self.stack.enter_context((self.folder / "monitor.log").open("a"))
@@ -160,7 +163,7 @@ def test_whatever_happens_every_answer_is_recorded_once_as_it_was_given(
         assert store.predictions.get(fresh.json()["predictions"][0]["id"]) is not None
         found = judge(store, traffic, cells)
         store.close()
-        told = "".join(line for one in alive.gateways for line in one.lines)
+        told = "".join(line for one in alive.every for line in one.lines)
     assert found.missing == []
     assert found.twice == []
     assert found.never_issued == [None], "only the last one, sent without a tag, is of no client"

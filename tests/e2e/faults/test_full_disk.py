@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -32,13 +33,9 @@ def ask(address: str, cells: Trained) -> httpx.Response:
 
 def fill(folder: Path) -> Path:
     filler = folder / "filler"
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(b"x" * 4_096)
-                file.flush()
-        except OSError:
-            pass
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4_096)
     return filler
 
 
@@ -51,7 +48,8 @@ def test_a_full_disk_refuses_or_counts_and_all_goes_on_when_there_is_room(
     with gateway(cells.export, *words, folder=tmp_path) as served:
         assert ask(served.address, cells).status_code == 200
         filler = fill(small_disk)
-        answers = [ask(served.address, cells) for _ in range(8)]
+        # SQLite's log has room of its own, which comes first.
+        answers = [ask(served.address, cells) for _ in range(60)]
         if on_full == "refuse":
             refused = [answer for answer in answers if answer.status_code == 503]
             assert refused, "the disk was full"
