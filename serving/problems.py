@@ -25,7 +25,8 @@ _STATUS: dict[type[TidegateError], int] = {
 
 def problem(error: TidegateError) -> dict[str, Any]:
     """The body that tells a caller of an error: what happened, what it means, what to do."""
-    status = error.status if isinstance(error, BadInput) else _STATUS.get(type(error), 500)
+    known = (_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    status = error.status if isinstance(error, BadInput) else next(known, 500)
     more: dict[str, Any] = {"field": error.field, "curl": error.curl} if isinstance(error, BadInput) else {}
     if isinstance(error, AllRefused):
         more["errors"] = [problem(one) for one in error.errors]

@@ -34,6 +34,26 @@ _PREDICTIONS, _INPUTS = PredictionRow.__table__, InputRow.__table__
 _COPY_PREDICTIONS = f"COPY predictions ({', '.join(COLUMNS)}) FROM STDIN"
 _COPY_INPUTS = f"COPY inputs ({', '.join(INPUT_COLUMNS)}) FROM STDIN"
 _TAGS = COLUMNS.index("tags")
+_INSERT_PREDICTIONS = insert(_PREDICTIONS)  # type: ignore[arg-type]
+_INSERT_INPUTS = insert(_INPUTS)  # type: ignore[arg-type]
+
+
+def _adding(table: Any, key: Sequence[str], added: Sequence[str]) -> dict[str, Any]:
+    """An insert, by dialect, that adds to the row that is there. Built once: building it costs more than running it."""
+    found = {}
+    for dialect, new in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert)):
+        statement: Any = new(table)
+        sums = {name: table.c[name] + statement.excluded[name] for name in added}
+        found[dialect] = statement.on_conflict_do_update(index_elements=key, set_=sums)
+    return found
+
+
+_ADD_TALLIES = _adding(
+    TallyRow.__table__,
+    ("model_sha256", "seconds", "start", "writer"),
+    ("count", "scored", "flagged", "confident", "confidence_sum"),
+)
+_ADD_LATE = _adding(LateMinuteRow.__table__, ("model_sha256", "minute"), ("count",))
 
 
 @dataclass
@@ -74,9 +94,9 @@ def write(connection: Connection, batches: Sequence[PredictionBatch], now: datet
     rows = [row for batch in fresh for row in batch.rows()]
     inputs = [row for batch in fresh for row in batch.input_rows()]
     if connection.dialect.name == "sqlite":
-        connection.execute(insert(_PREDICTIONS), [dict(zip(COLUMNS, row, strict=True)) for row in rows])  # type: ignore[arg-type]
+        connection.execute(_INSERT_PREDICTIONS, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
         if inputs:
-            connection.execute(insert(_INPUTS), [dict(zip(INPUT_COLUMNS, row, strict=True)) for row in inputs])  # type: ignore[arg-type]
+            connection.execute(_INSERT_INPUTS, [dict(zip(INPUT_COLUMNS, row, strict=True)) for row in inputs])
     else:
         _copy(connection, _COPY_PREDICTIONS, [_with_json(row) for row in rows])
         if inputs:
@@ -135,16 +155,7 @@ def add_tallies(connection: Connection, values: Sequence[dict[str, Any]]) -> Non
     """Add to tallies, which begin at nothing."""
     if not values:
         return
-    statement: Any = _upsert(connection)(TallyRow.__table__)
-    table = TallyRow.__table__.c
-    added = ("count", "scored", "flagged", "confident", "confidence_sum")
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["model_sha256", "seconds", "start", "writer"],
-            set_={name: table[name] + statement.excluded[name] for name in added},
-        ),
-        list(values),
-    )
+    connection.execute(_ADD_TALLIES[connection.dialect.name], list(values))
 
 
 def recount(connection: Connection) -> int:
@@ -179,19 +190,11 @@ def _note_late(connection: Connection, batches: Sequence[PredictionBatch], now: 
                 late[batch.model_sha256, at.replace(second=0, microsecond=0)] += 1
     if not late:
         return
-    statement: Any = _upsert(connection)(LateMinuteRow.__table__)
     connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["model_sha256", "minute"],
-            set_={"count": LateMinuteRow.__table__.c.count + statement.excluded["count"]},
-        ),
+        _ADD_LATE[connection.dialect.name],
         [
             {"model_sha256": model_sha256, "minute": minute, "count": count}
             # In one order, so that two gateways never wait for each other.
             for (model_sha256, minute), count in sorted(late.items())
         ],
     )
-
-
-def _upsert(connection: Connection) -> Any:
-    return sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
