@@ -19,9 +19,11 @@ from store.embedding import decode_embeddings, decode_logits
 from store.engine import Database
 from store.errors import StoreUnavailable
 from store.tables import InputRow, ModelRow, PredictionRow
-from store.writing import IDS_PER_QUERY, write
+from store.writing import write
 
 _ATTEMPTS = 5
+# SQLite takes at most 32,766 parameters in a statement.
+_IDS_PER_QUERY = 5_000
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -250,8 +252,8 @@ class PredictionRepository:
         """The kept inputs among these predictions; those that were not kept, or are forgotten, are missing."""
         found: dict[UUID, RawInput] = {}
         with self._database.reading() as session:
-            for start in range(0, len(ids), IDS_PER_QUERY):
-                part = ids[start : start + IDS_PER_QUERY]
+            for start in range(0, len(ids), _IDS_PER_QUERY):
+                part = ids[start : start + _IDS_PER_QUERY]
                 for row in session.scalars(select(InputRow).where(InputRow.prediction_id.in_(part))):
                     found[row.prediction_id] = RawInput(row.media_type, row.content)
         return found
@@ -306,8 +308,8 @@ def _window(
 
 def _rows(session: Session, ids: Sequence[UUID]) -> list[PredictionRow]:
     rows: list[PredictionRow] = []
-    for start in range(0, len(ids), IDS_PER_QUERY):
-        part = ids[start : start + IDS_PER_QUERY]
+    for start in range(0, len(ids), _IDS_PER_QUERY):
+        part = ids[start : start + _IDS_PER_QUERY]
         rows.extend(session.scalars(select(PredictionRow).where(PredictionRow.id.in_(part))))
     # Those whose embedding is forgotten can't be compared any more.
     return sorted((row for row in rows if row.embedding), key=lambda row: (row.at, row.id))

@@ -6,36 +6,36 @@ PostgreSQL takes rows by COPY, SQLite by one executemany: neither builds an obje
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import Any
 from uuid import UUID
 
 import orjson
 import psycopg
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
 from store.batches import COLUMNS, INPUT_COLUMNS, PredictionBatch
 from store.clock import new_id
-from store.tables import InputRow, LateMinuteRow, PredictionRow, TallyRow
+from store.tables import LateMinuteRow, PredictionRow, TallyRow
 
 # A prediction gets its time when it is computed. One that is written later than this may miss the window it belongs to.
 LATE = timedelta(seconds=0.5)
 MINUTE_SECONDS = 60
-# SQLite takes at most 32,766 parameters in a statement.
-IDS_PER_QUERY = 5_000
 # Tallies are kept by process, so that gateways on one database never wait for each other's row.
 _WRITER: UUID = new_id()
-# Of the tables, not of their classes: the object-relational layer costs more per row than the database.
-_PREDICTIONS, _INPUTS = PredictionRow.__table__, InputRow.__table__
+# Of the table, not of its class: the object-relational layer costs more per row than the database.
+_PREDICTIONS = PredictionRow.__table__
 _COPY_PREDICTIONS = f"COPY predictions ({', '.join(COLUMNS)}) FROM STDIN"
+_KNOWN_IN_SQLITE = "SELECT id FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
+_KNOWN_IN_POSTGRESQL = "SELECT id FROM predictions WHERE id = ANY(%s)"
 _COPY_INPUTS = f"COPY inputs ({', '.join(INPUT_COLUMNS)}) FROM STDIN"
 _TAGS = COLUMNS.index("tags")
-_INSERT_PREDICTIONS = insert(_PREDICTIONS)  # type: ignore[arg-type]
-_INSERT_INPUTS = insert(_INPUTS)  # type: ignore[arg-type]
+_INSERT_PREDICTIONS = f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_INSERT_INPUTS = f"INSERT INTO inputs ({', '.join(INPUT_COLUMNS)}) VALUES ({', '.join('?' * len(INPUT_COLUMNS))})"
 
 
 def _adding(table: Any, key: Sequence[str], added: Sequence[str]) -> dict[str, Any]:
@@ -87,16 +87,17 @@ def write(connection: Connection, batches: Sequence[PredictionBatch], now: datet
     Returns:
         How many rows were new.
     """
-    fresh = [_unknown(connection, batch) if batch.repeatable else batch for batch in batches]
+    seen: set[UUID] = set()
+    fresh = [_unknown(connection, batch, seen) if batch.repeatable else batch for batch in batches]
     fresh = [batch for batch in fresh if len(batch)]
     if not fresh:
         return 0
     rows = [row for batch in fresh for row in batch.rows()]
     inputs = [row for batch in fresh for row in batch.input_rows()]
     if connection.dialect.name == "sqlite":
-        connection.execute(_INSERT_PREDICTIONS, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+        connection.exec_driver_sql(_INSERT_PREDICTIONS, [_for_sqlite(row) for row in rows])
         if inputs:
-            connection.execute(_INSERT_INPUTS, [dict(zip(INPUT_COLUMNS, row, strict=True)) for row in inputs])
+            connection.exec_driver_sql(_INSERT_INPUTS, [(row[0].hex, _instant(row[1]), *row[2:]) for row in inputs])
     else:
         _copy(connection, _COPY_PREDICTIONS, [_with_json(row) for row in rows])
         if inputs:
@@ -106,12 +107,16 @@ def write(connection: Connection, batches: Sequence[PredictionBatch], now: datet
     return len(rows)
 
 
-def _unknown(connection: Connection, batch: PredictionBatch) -> PredictionBatch:
-    known: set[UUID] = set()
-    for start in range(0, len(batch), IDS_PER_QUERY):
-        part = batch.ids[start : start + IDS_PER_QUERY]
-        known.update(connection.scalars(select(_PREDICTIONS.c.id).where(_PREDICTIONS.c.id.in_(part))))
-    places, seen = [], set(known)
+def _unknown(connection: Connection, batch: PredictionBatch, seen: set[UUID]) -> PredictionBatch:
+    """The rows that are neither recorded nor seen in this call; they are seen from now on."""
+    # One parameter for all of them: a list of thousands takes longer to write into the statement than to look up.
+    if connection.dialect.name == "sqlite":
+        given = orjson.dumps([id_.hex for id_ in batch.ids]).decode()
+        found = connection.exec_driver_sql(_KNOWN_IN_SQLITE, (given,))
+        seen.update(UUID(text) for (text,) in found)
+    else:
+        seen.update(id_ for (id_,) in connection.exec_driver_sql(_KNOWN_IN_POSTGRESQL, (batch.ids,)))
+    places = []
     for place, id_ in enumerate(batch.ids):
         if id_ not in seen:
             seen.add(id_)
@@ -127,6 +132,26 @@ def _copy(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]
                 copy.write_row(row)
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error, dialect=connection.dialect) from error
+
+
+def _for_sqlite(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row as the types of `store.tables` are kept in SQLite; asking each type for each value costs more than the
+    insert."""
+    id_, model_sha256, at, *numbers, tags, mirrors_id, embedding, logits = row
+    return (
+        id_.hex,
+        model_sha256,
+        _instant(at),
+        *numbers,
+        None if tags is None else orjson.dumps(tags).decode(),
+        None if mirrors_id is None else mirrors_id.hex,
+        embedding,
+        logits,
+    )
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")[:26]
 
 
 def _with_json(row: tuple[Any, ...]) -> tuple[Any, ...]:

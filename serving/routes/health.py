@@ -6,7 +6,6 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.routes.state import Shared, json_response
-from store.errors import StoreUnavailable
 
 router = APIRouter(tags=["health"])
 
@@ -20,14 +19,9 @@ async def live() -> Response:
 @router.get("/health/ready")
 def ready(state: Shared) -> Response:
     """The learner is loaded, and predictions can be recorded: in the database, or in the spool while that is away."""
-    if not state.deployments.ready:
-        return json_response({"status": "not ready", "reason": "starting or stopping"}, 503)
-    try:
-        state.store.database.ping()
-    except StoreUnavailable as error:
-        if state.store.recording.usable:
-            return json_response({"status": "ready", "recording": state.store.recording.status().warning})
-        return json_response({"status": "not ready", "reason": str(error)}, 503)
+    reason = state.why_not_ready()
+    if reason is not None:
+        return json_response({"status": "not ready", "reason": reason}, 503)
     return json_response({"status": "ready"})
 
 

@@ -17,7 +17,7 @@ from serving.rollout import Role
 from serving.routes.predict import Asked, chosen, leaving, patience, placed
 from serving.routes.state import Shared, State, json_response, origin_of
 from serving.tensors import encode_infer, parse_infer
-from store.errors import BadInput, StoreUnavailable, TidegateError
+from store.errors import BadInput, TidegateError
 
 router = APIRouter(tags=["open inference protocol"])
 
@@ -50,7 +50,7 @@ async def live() -> Response:
 @router.get("/v2/health/ready")
 def ready(state: Shared) -> Response:
     """Every model is loaded and the database answers."""
-    is_ready = _ready(state)
+    is_ready = state.why_not_ready() is None
     return json_response({"ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -76,7 +76,7 @@ def model_ready(name: str, state: Shared, version: str | None = None) -> Respons
         gateway = deployment.live if version is None else deployment.version(version)
     except TidegateError as error:
         return _refused(error)
-    is_ready = gateway.ready and _ready(state)
+    is_ready = gateway.ready and state.why_not_ready() is None
     return json_response({"name": deployment.name, "ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -136,14 +136,6 @@ def _tags(headers: dict[bytes, bytes], parameters: dict[str, Any]) -> dict[str, 
     if tags is None:
         return None
     return parse_tags(tags.encode()) if isinstance(tags, str) else check_tags(tags)
-
-
-def _ready(state: State) -> bool:
-    try:
-        state.store.database.ping()
-    except StoreUnavailable:
-        return False
-    return state.deployments.ready
 
 
 def _refused(error: TidegateError) -> Response:

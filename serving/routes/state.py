@@ -12,6 +12,7 @@ from serving.deployment import Deployments
 from serving.gateway import Gateway
 from serving.ingest import Desk
 from store import Store
+from store.errors import StoreUnavailable
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,16 @@ class State:
     store: Store
     monitor: MonitorSettings
     desk: Desk
+
+    def why_not_ready(self) -> str | None:
+        """Why no work should be sent here, if so. A database that is away is no reason while the spool has room."""
+        if not self.deployments.ready:
+            return "starting or stopping"
+        try:
+            self.store.database.ping()
+        except StoreUnavailable as error:
+            return None if self.store.recording.usable else str(error)
+        return None
 
 
 def _state(request: Request) -> State:

@@ -49,8 +49,8 @@ def test_tallies_add_up_whatever_they_are_rolled_up_to(store: Store) -> None:
 def test_a_repeated_batch_is_written_and_counted_once(store: Store) -> None:
     register(store)
     sent = PredictionBatch.from_bytes(PredictionBatch.of(MODEL, [prediction(place) for place in range(9)]).to_bytes())
-    store.predictions.record_batches([sent])
     store.predictions.record_batches([sent, sent])
+    store.predictions.record_batches([sent])
     assert store.predictions.count() == store.tallies.total(MODEL).count == 9
 
 
