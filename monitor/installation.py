@@ -4,7 +4,9 @@ A monitor that has stopped can't say so; a gateway does it for it.
 """
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +39,7 @@ class Heartbeat:
         state: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._store, self._settings, self._kind, self._state = store, settings, kind, state
+        self._began = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
@@ -67,14 +70,24 @@ class Heartbeat:
         """One beat: the clocks are compared, this process is seen, and what is wrong with others is told of."""
         self._store.database.measure_clock()
         self._store.processes.seen(self._kind, self._state())
-        look_after(self._store, self._settings)
+        look_after(self._store, self._settings, time.monotonic() - self._began)
 
 
-def look_after(store: Store, settings: MonitorSettings) -> None:
-    """Tell of what is wrong with the installation, and of what is right again."""
+def look_after(store: Store, settings: MonitorSettings, watched_seconds: float = math.inf) -> None:
+    """Tell of what is wrong with the installation, and of what is right again.
+
+    Args:
+        store: the record.
+        settings: where people are told.
+        watched_seconds: for how long the caller has been running: after a whole machine has started again, its monitor
+            gets its time to start too.
+    """
     processes = store.processes.all()
+    lost = _monitor_lost(processes, settings)
+    if lost is not None and watched_seconds < settings.silent_seconds:
+        return
     problems = {
-        "monitor": _monitor_lost(processes, settings),
+        "monitor": lost,
         "recording": _unrecorded(processes),
         "spool": _spools(processes),
     }

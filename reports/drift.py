@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -22,18 +23,23 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
+class OnSite:
+    """Where a gateway shows a report: its origin, the address of Evidently's page beside it, and the run that judged the
+    same window again, if one did."""
+
+    where: str
+    columns_page: str | None
+    replaced_by: UUID | None
+
+
+@dataclass(frozen=True)
 class DriftReport:
     """A drift report. In a notebook it shows itself."""
 
     document: dict[str, Any]
 
-    def html(self, *, site: bool = False, columns_page: str | None = None) -> str:
-        """One page that opens offline.
-
-        Args:
-            site: whether it is served by a gateway, with its navigation.
-            columns_page: the address of Evidently's page beside it.
-        """
+    def html(self, site: OnSite | None = None) -> str:
+        """One page that opens offline; where a gateway serves it, with its navigation."""
         drawn = []
         for section in SECTIONS:
             values = self.document["sections"].get(section.name)
@@ -41,11 +47,11 @@ class DriftReport:
                 drawn.append({"title": section.title, "lead": section.lead, "body": section.draw(values)})
         return page(
             "report.html",
-            inline_style=not site,
-            site=site,
+            inline_style=site is None,
+            site=site is not None,
+            on_site=site,
             document=self.document,
             sections=drawn,
-            columns_page=columns_page,
         )
 
     def save(self, path: str | Path) -> Path:

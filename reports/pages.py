@@ -156,18 +156,19 @@ def _accuracy(store: Store, runs: Sequence[RunRecord]) -> dict[str, Any] | None:
     return None
 
 
-def reports(store: Store) -> str:
-    """The list of windows and their reports."""
+def reports(store: Store, where: str) -> str:
+    """The list of windows and their reports; `where` is the gateway's origin."""
     return page(
         "reports.html",
         here="/reports",
+        where=where,
         runs=store.runs.recent(limit=RUNS),
         reported={entry.run_id for entry in store.reports.recent(limit=RUNS)},
     )
 
 
-def alerts(store: Store, destinations: Sequence[str]) -> str:
-    """The alerts and what became of them."""
+def alerts(store: Store, destinations: Sequence[str], where: str) -> str:
+    """The alerts and what became of them; `where` is the gateway's origin."""
     counts = store.deliveries.counts()
     return page(
         "alerts.html",
@@ -179,6 +180,7 @@ def alerts(store: Store, destinations: Sequence[str]) -> str:
         dead=counts[DeliveryState.DEAD],
         destinations=destinations,
         notices=store.notices.all(AlertState.FIRING),
+        where=where,
     )
 
 

@@ -1,4 +1,5 @@
-"""Where labelled inputs come from: a folder of pictures, or a table of rows or of file names. Each is read when needed."""
+"""Where labelled inputs come from: a folder of pictures or texts, or a table of rows, of texts, or of file names. Each is
+read when needed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ import pandas as pd
 
 from serving.adapters.base import Adapter
 from serving.adapters.tabular import Tabular, raw_row
+from serving.adapters.text import raw_text
 from serving.adapters.vision import media_type_of
 from store.batches import RawInput
 from store.errors import BadInput
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+TEXT_ENDINGS = {".txt"}
+_TEXT_COLUMNS = ("text", "texts", "sentence", "review", "message", "content", "body")
 _LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y")
 
 
@@ -30,27 +34,31 @@ def labelled_inputs(path: Path, adapter: Adapter) -> list[LabelledInput]:
     """The inputs at a path.
 
     Args:
-        path: a folder of pictures, whose sub-folders are taken for classes; or a CSV whose rows are inputs of a tabular
-            learner or name picture files and labels.
+        path: a folder of pictures or of .txt files, whose sub-folders are taken for classes; or a CSV whose rows are inputs
+            of a tabular learner, hold texts and labels, or name picture files and labels.
         adapter: the learner's adapter, which decides what a CSV means.
 
     Raises:
         BadInput: nothing there that this learner can use.
     """
+    texts = adapter.takes == "texts"
     if path.is_dir():
-        found = _folder(path)
+        found = _folder(path, TEXT_ENDINGS if texts else IMAGE_ENDINGS)
     elif path.is_file():
         table = _read_table(path)
-        found = _rows(table, adapter) if isinstance(adapter, Tabular) else _files(path, table)
+        if isinstance(adapter, Tabular):
+            found = _rows(table, adapter)
+        else:
+            found = _texts(path, table) if texts else _files(path, table)
     else:
-        raise BadInput(f"{path} is not there. Name a folder of pictures or a CSV file.")
+        raise BadInput(f"{path} is not there. Name a folder of {'texts' if texts else 'pictures'} or a CSV file.")
     if not found:
         raise BadInput(f"{path} holds nothing that this {adapter.application} learner can use.")
     return found
 
 
-def _folder(folder: Path) -> list[LabelledInput]:
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+def _folder(folder: Path, endings: set[str]) -> list[LabelledInput]:
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in endings)
     return [
         LabelledInput(str(file.relative_to(folder)), None if file.parent == folder else file.parent.name, _reader(file))
         for file in files
@@ -98,15 +106,32 @@ def _files(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
         raise BadInput(
             f"No column of {path} names picture files beside it. One column must hold paths relative to {path.parent}."
         )
-    others = [name for name in table.columns if name != files]
-    label = next((name for name in others if str(name).lower() in _LABEL_COLUMNS), others[0] if others else None)
-    labels: Sequence[Any] = [None] * len(table) if label is None else table[label].tolist()
     return [
-        LabelledInput(
-            str(name), None if given is None or given != given else str(given), _reader(path.parent / str(name))
-        )
-        for name, given in zip(table[files], labels, strict=True)
+        LabelledInput(str(name), label, _reader(path.parent / str(name)))
+        for name, label in zip(table[files], _labels(table, files), strict=True)
     ]
+
+
+def _texts(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
+    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    if not text:
+        raise BadInput(f"No column of {path} holds texts.")
+    named = next((name for name in text if str(name).lower() in _TEXT_COLUMNS), None)
+    # Without a name that says it, the longest are the texts.
+    column = named or max(text, key=lambda name: table[name].astype(str).str.len().mean())
+    return [
+        LabelledInput(f"row {number}", label, _given(raw_text(str(content))))
+        for number, (content, label) in enumerate(zip(table[column], _labels(table, column), strict=True))
+        if content == content
+    ]
+
+
+def _labels(table: pd.DataFrame, inputs: str) -> list[str | None]:
+    """The labels beside a column of inputs: a column named as one, or else the first other one."""
+    others = [name for name in table.columns if name != inputs]
+    label = next((name for name in others if str(name).lower() in _LABEL_COLUMNS), others[0] if others else None)
+    given: Sequence[Any] = [None] * len(table) if label is None else table[label].tolist()
+    return [None if one is None or one != one else str(one) for one in given]
 
 
 def _reader(file: Path) -> Callable[[], RawInput]:
@@ -115,7 +140,7 @@ def _reader(file: Path) -> Callable[[], RawInput]:
             content = file.read_bytes()
         except OSError as error:
             raise BadInput(f"{file} can't be read: {error.strerror}.") from error
-        return RawInput(media_type_of(content), content)
+        return RawInput("text/plain" if file.suffix.lower() in TEXT_ENDINGS else media_type_of(content), content)
 
     return read
 

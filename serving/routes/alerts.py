@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from reports import pages
-from serving.routes.state import Shared, json_response
+from serving.routes.state import Shared, json_response, origin_of
 from store.alerts import AlertState
 
 router = APIRouter(tags=["alerts"])
@@ -24,10 +24,11 @@ def alerts(
         {
             "alerts": [asdict(alert) for alert in chosen],
             "events": [asdict(event) for event in store.alerts.events(limit=50)],
+            "notices": [asdict(notice) for notice in store.notices.all()],
         }
     )
 
 
 @router.get("/alerts", include_in_schema=False)
-def page(state: Shared) -> Response:
-    return HTMLResponse(pages.alerts(state.store, state.monitor.destinations))
+def page(request: Request, state: Shared) -> Response:
+    return HTMLResponse(pages.alerts(state.store, state.monitor.destinations, origin_of(request)))

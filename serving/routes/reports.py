@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
 from reports import pages
-from reports.drift import DriftReport
+from reports.drift import DriftReport, OnSite
 from serving.negotiation import wants_html
-from serving.routes.state import Shared, json_response
+from serving.routes.state import Shared, json_response, origin_of
 from store import Store
 from store.runs import RunRecord
 
@@ -23,7 +23,7 @@ def listing(request: Request, state: Shared) -> Response:
     """The windows the monitor looked at, the latest first. HTML for browsers, else JSON."""
     store = state.store
     if wants_html(request):
-        return HTMLResponse(pages.reports(store))
+        return HTMLResponse(pages.reports(store, origin_of(request)))
     reported = {entry.run_id for entry in store.reports.recent()}
     return json_response({"reports": [_line(run, run.id in reported) for run in store.runs.recent(limit=pages.RUNS)]})
 
@@ -53,7 +53,8 @@ def one(run_id: RunId, request: Request, state: Shared) -> Response:
     document = store.reports.document(run_id)
     if not wants_html(request):
         return json_response(document)
-    return HTMLResponse(DriftReport(document).html(site=True, columns_page=_columns_address(store, run_id)))
+    on_site = OnSite(origin_of(request), _columns_address(store, run_id), store.runs.get(run_id).replaced_by)
+    return HTMLResponse(DriftReport(document).html(on_site))
 
 
 def _columns_address(store: Store, run_id: UUID) -> str | None:
@@ -71,4 +72,5 @@ def _line(run: RunRecord, reported: bool) -> dict[str, Any]:
         "verdict": run.verdict.value,
         "sentence": run.sentence,
         "report": f"/reports/{run.id}" if reported else None,
+        "replaced_by": run.replaced_by,
     }

@@ -67,3 +67,12 @@ def test_a_destination_that_fails_is_tried_again_and_the_others_not(store: Store
         assert notice.owed == [receiver.address]
         assert notice.due_at > utc_now() + timedelta(seconds=5)
         assert notice.attempts == 1
+
+
+def test_a_monitor_gets_time_to_start_again_with_its_machine(store: Store) -> None:
+    ProcessRepository(store.database).seen(ProcessKind.MONITOR, {})
+    time.sleep(0.4)
+    look_after(store, SETTINGS, watched_seconds=0.1)
+    assert store.notices.all() == []
+    look_after(store, SETTINGS, watched_seconds=0.5)
+    assert [notice.subject for notice in store.notices.all()] == ["monitor"]

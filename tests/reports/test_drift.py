@@ -14,7 +14,7 @@ from monitor.reference import Examples, Reference
 from monitor.reference_file import encode
 from monitor.settings import MonitorSettings
 from monitor.watch import Watched, watch
-from reports.drift import DriftReport, drift_report
+from reports.drift import DriftReport, OnSite, drift_report
 from reports.sections import SECTIONS
 from store import Store
 from store.batches import PredictionRecord, RawInput
@@ -92,7 +92,7 @@ def test_every_section_is_drawn(watched: Watched, sqlite_store: Store) -> None:
 
 def test_names_and_tags_are_shown_as_text(watched: Watched, sqlite_store: Store) -> None:
     report = drift_report(watched, sqlite_store.predictions)
-    for html in (report.html(), report.html(site=True), report._repr_html_()):
+    for html in (report.html(), report.html(OnSite("http://127.0.0.1:8000", None, None)), report._repr_html_()):
         assert "<script>alert" not in html
 
 

@@ -90,7 +90,7 @@ def test_a_page_that_is_not_there_is_said_to_be_in_the_callers_language(digits_c
 
 
 def test_alerts_can_be_asked_for_by_state(digits_client: TestClient) -> None:
-    assert digits_client.get("/v1/alerts?state=firing").json() == {"alerts": [], "events": []}
+    assert digits_client.get("/v1/alerts?state=firing").json() == {"alerts": [], "events": [], "notices": []}
     assert digits_client.get("/v1/alerts?state=sleeping").status_code == 422
 
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from monitor.reference import Reference
 from monitor.settings import MonitorSettings
+from serving.adapters.text import raw_text
 from serving.engine import Engine
-from serving.learner import sha256_of
+from serving.learner import load, sha256_of
 from serving.notebook import profile_learner
 from serving.offline import check_inputs
 from serving.pairing import check_belongs
@@ -22,6 +23,7 @@ from store.batches import RawInput
 from store.errors import BadInput, ModelMismatch
 from store.runs import Verdict
 from tests.conftest import Trained
+from tests.serving.learners import texts
 
 
 def test_a_folder_of_class_folders(digits_engine: Engine, digits: Trained) -> None:
@@ -263,3 +265,28 @@ def test_data_from_another_source_is_told_to_be_with_its_strangest_inputs(
     html = checked.report.html()
     assert "Production has shifted" in html
     assert names[0] in html
+
+
+def test_texts_are_profiled_from_a_table_or_a_folder(tmp_path: Path) -> None:
+    case = texts(tmp_path)
+    engine = Engine(load(case.export))
+    rng = np.random.default_rng(0)
+    words = np.array(["good", "bad", "film", "night", "the", "of", "was", "it"])
+    written = [" ".join(rng.choice(words, 12)) for _ in range(160)]
+    table = pd.DataFrame(
+        {"source": "web", "label": [str("good" in text) for text in written], "comment": written, "stars": 3}
+    )
+    table.to_csv(tmp_path / "texts.csv", index=False)
+    found = labelled_inputs(tmp_path / "texts.csv", engine.adapter)
+    assert [one.read().content.decode() for one in found] == written
+    assert [one.label for one in found] == list(table["label"])
+    for place, text in enumerate(written[:6]):
+        folder = tmp_path / "folder" / str("good" in text)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{place}.txt").write_text(text)
+    from_folder = labelled_inputs(tmp_path / "folder", engine.adapter)
+    assert {one.read().content.decode() for one in from_folder} == set(written[:6])
+    assert all(one.label == str(b"good" in one.read().content) for one in from_folder)
+    reference = make_reference(engine, found[:80], found[80:], rng=rng)
+    strange = engine.run([engine.adapter.decode(raw_text(written[0]))])
+    assert reference.score(strange.embedding, strange.logits).score.shape == (1,)
