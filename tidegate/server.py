@@ -90,10 +90,10 @@ class Server:
             return
         store = Store.open(settings.store)
         deployments = self._deployments(served, store)
-        # The scorer's products of small matrices gain nothing from threads that models want. Here and never later: changed
-        # under a product that another thread computes, OpenBLAS waits for the rest of it for ever.
-        threads = [gateway.trial.threads for one in deployments for gateway in one.by_role.values() if gateway.trial]
-        threadpool_limits(limits=min(threads), user_api="blas")
+        # The scorer's products of small matrices gain nothing from threads that models want. And here, before anything runs:
+        # several threads multiply in a gateway, and OpenBLAS, given threads of its own, has left one of them waiting for
+        # ever while a version was being loaded.
+        threadpool_limits(limits=1, user_api="blas")
         app = create_application(deployments, store, settings.monitor)
         if self._place is None or self._place.number == 0:
             self._greet(deployments, store)
