@@ -134,7 +134,8 @@ class Gateway:
         self.ready = False
         await self._pipeline.stop()
         if self._minutes is not None:
-            self._minutes.stop()
+            # It writes what it holds, and nobody else is to wait for that.
+            await asyncio.to_thread(self._minutes.stop)
 
     async def predict(
         self,

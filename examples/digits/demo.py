@@ -99,7 +99,7 @@ def _play(client: httpx.Client, receiver: Receiver) -> bool:
     from PIL import Image
 
     acts: list[tuple[str, Iterable[bytes], str]] = [
-        ("Act 1: everyday digits", (file.read_bytes() for file in digits[:400]), "quiet"),
+        ("Act 1: everyday digits", (file.read_bytes() for file in digits[:150]), "quiet"),
         ("Act 2: letters arrive, which the learner has never seen", map(png, letters(300, rng)), "firing"),
         ("Interlude: digits again", (file.read_bytes() for file in digits[400:700]), "resolved"),
         (
