@@ -1,13 +1,20 @@
-"""Detection against peers: `python -m bench.detection [ood|shift|alarms|accuracy|cost|all]`.
+"""Detection against peers: `python -m bench.detection [ood|shift|shift-null|alarms|accuracy|cost|all]`.
 
 One table per question, printed and written to `bench/results/`. Sets and peers' environments are made the first time.
 """
 
 import argparse
 
-from bench.questions import accuracy, alarms, cost, ood, shift
+from bench.questions import accuracy, alarms, cost, ood, shift, shift_null
 
-QUESTIONS = {"ood": ood.run, "shift": shift.run, "alarms": alarms.run, "accuracy": accuracy.run, "cost": cost.run}
+QUESTIONS = {
+    "ood": ood.run,
+    "shift": shift.run,
+    "shift-null": shift_null.run,
+    "alarms": alarms.run,
+    "accuracy": accuracy.run,
+    "cost": cost.run,
+}
 
 
 def main() -> None:
