@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 import orjson
+from scipy.special import softmax
 
 from monitor.reference import Reference
 from monitor.reference_file import decode
@@ -89,7 +90,7 @@ class Ingest:
             if given.ids is None
             else [id_of(self.model.sha256, id_, instant) for id_, instant in zip(given.ids, at, strict=True)],
             at=at,
-            predictions=list(given.predictions) if given.predictions is not None else self._predictions(places, n),
+            predictions=list(given.predictions) if given.predictions is not None else self._predictions(places),
             class_indices=places,
             confidences=confidences,
             ood_scores=[value if np.isfinite(value) else None for value in scores.score.tolist()],
@@ -104,11 +105,11 @@ class Ingest:
             repeatable=True,
         )
 
-    def _predictions(self, places: list[int | None], n: int) -> list[str]:
+    def _predictions(self, places: list[int | None]) -> list[str]:
         names = self.model.classes
         if any(place is None for place in places):
             raise BadInput("Without logits each row needs its prediction.", field="predictions")
-        return [names[place] if place < len(names) else str(place) for place in places if place is not None][:n]
+        return [names[place] if place < len(names) else str(place) for place in places if place is not None]
 
 
 def register_elsewhere(store: Store, name: str, reference: Reference, content: bytes) -> ModelRecord:
@@ -241,8 +242,7 @@ def _read(logits: npt.NDArray[np.floating], model: ModelRecord) -> tuple[list[in
     n, width = logits.shape
     if width == 0 or model.task != "single_label":
         return [None] * n, [None] * n
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    probabilities = softmax(logits, axis=1)
     places: list[int | None] = logits.argmax(axis=1).tolist()
     confidences: list[float | None] = probabilities.max(axis=1).astype(np.float64).tolist()
     return places, confidences

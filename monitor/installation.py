@@ -13,6 +13,7 @@ from typing import Any
 from monitor.alerts.delivery import deliver_notices
 from monitor.settings import MonitorSettings
 from store import Store
+from store.alerts import AlertState
 from store.errors import StoreUnavailable
 from store.processes import ProcessKind, ProcessRecord
 
@@ -91,7 +92,11 @@ def look_after(store: Store, settings: MonitorSettings, watched_seconds: float =
         "recording": _unrecorded(processes),
         "spool": _spools(processes),
     }
+    # Most beats find nothing new, and a look takes no writer's turn.
+    told = {notice.subject: notice.sentence for notice in store.notices.all(AlertState.FIRING)}
     for subject, sentence in problems.items():
+        if sentence == told.get(subject):
+            continue
         if store.notices.change(subject, sentence, settings.destinations, store.database.utc_now()):
             logger.warning("notice %s: %s", subject, sentence or "over")
     deliver_notices(store, settings)

@@ -126,9 +126,11 @@ def judge_late(
             again += [] if watched is None else [watched]
     # Where the window is not over yet they come in time after all.
     over = latest[0].until if latest else _EPOCH
-    with store.writing() as transaction:
-        fence(transaction)
-        store.late.settle(transaction, model.sha256, {at: count for at, count in late.items() if at <= over})
+    settled = {at: count for at, count in late.items() if at <= over}
+    if settled:
+        with store.writing() as transaction:
+            fence(transaction)
+            store.late.settle(transaction, model.sha256, settled)
     return again
 
 

@@ -94,10 +94,17 @@ class Database:
             return self._ahead
         began = utc_now()
         with self.reading() as session:
-            theirs: datetime = session.scalar(text("SELECT clock_timestamp()"))
+            theirs = self.clock(session)
         ours = utc_now()
         self._ahead = theirs - (began + (ours - began) / 2)
         return self._ahead
+
+    def clock(self, session: Session) -> datetime:
+        """The present instant by the database's clock, asked for now."""
+        if self.is_sqlite:
+            return self.utc_now()
+        found: datetime = session.scalar(text("SELECT clock_timestamp()"))
+        return found
 
     def ping(self) -> None:
         """See that the database answers.

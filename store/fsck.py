@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Connection, func, select, text
 
 from store.engine import Database
+from store.partitions import TABLES
 from store.spool import Spool, files_set_aside
 from store.tables import InputRow, ModelRow, PredictionRow, TallyRow
 from store.writing import recount
@@ -103,7 +103,7 @@ def _inputs(connection: Connection) -> Iterator[Finding]:
 
 
 def _partitions(connection: Connection) -> Iterator[Finding]:
-    for table in ("predictions", "inputs"):
+    for table in TABLES:
         number = connection.scalar(text(f"SELECT count(*) FROM {table}_default"))
         if number:
             yield Finding(
@@ -132,7 +132,7 @@ def _spool(database: Database) -> Iterator[Finding]:
 
 
 def _opened(database: Database) -> Spool | None:
-    path = Path(database.settings.spool) / "predictions.db"
+    path = database.settings.spool_file
     if database.is_sqlite or not path.exists():
         return None
     return Spool(path, database.settings.spool_bytes)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Select, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -63,7 +63,7 @@ class JobRepository:
             StoreUnavailable: the database does not answer.
         """
         with self._database.reading() as session:
-            return self._now(session)
+            return self._database.clock(session)
 
     def take(self, job: str, due_at: datetime, *, seconds: float = LEASE_SECONDS) -> "Lease | None":
         """Take a due time for oneself; None if it is done, given up, or another holds it.
@@ -72,41 +72,38 @@ class JobRepository:
             StoreUnavailable: the database does not answer; nothing was taken.
         """
         with self._database.writing() as session:
-            now = self._now(session)
+            now = self._database.clock(session)
             insert: Any = sqlite_insert if self._database.is_sqlite else postgresql_insert
             values = {"token": 1, "holder": self._holder, "lease_until": now + timedelta(seconds=seconds)}
             statement = insert(JobRunRow).values(job=job, due_at=due_at, **values)
-            free = (JobRunRow.done_at.is_(None), JobRunRow.lease_until < now, JobRunRow.token < ATTEMPTS)
+            free = and_(JobRunRow.done_at.is_(None), JobRunRow.lease_until < now, JobRunRow.token < ATTEMPTS)
             token = session.scalar(
                 statement.on_conflict_do_update(
                     index_elements=["job", "due_at"],
                     set_=values | {"token": JobRunRow.token + 1},
-                    where=free[0] & free[1] & free[2],
+                    where=free,
                 ).returning(JobRunRow.token)
             )
         return None if token is None else Lease(self, job, due_at, token, seconds)
 
     def last(self, job: str) -> JobRun | None:
         """The latest due time that was begun."""
-        query = select(JobRunRow).where(JobRunRow.job == job).order_by(JobRunRow.due_at.desc()).limit(1)
         with self._database.reading() as session:
-            row = session.scalar(query)
+            row = session.scalar(_latest_first(job).limit(1))
             return None if row is None else _record(row)
 
     def unfinished(self, job: str) -> datetime | None:
         """The latest due time whose holder was lost, if it is free to be taken over."""
         with self._database.reading() as session:
-            query = select(JobRunRow).where(JobRunRow.job == job).order_by(JobRunRow.due_at.desc()).limit(1)
-            row = session.scalar(query)
-            if row is None or row.done_at is not None or row.token >= ATTEMPTS or row.lease_until >= self._now(session):
+            row = session.scalar(_latest_first(job).limit(1))
+            if row is None or row.done_at is not None or row.token >= ATTEMPTS:
                 return None
-            return row.due_at
+            return row.due_at if row.lease_until < self._database.clock(session) else None
 
     def all(self, job: str) -> list[JobRun]:
         """Every due time that is still known, the latest first."""
         with self._database.reading() as session:
-            rows = session.scalars(select(JobRunRow).where(JobRunRow.job == job).order_by(JobRunRow.due_at.desc()))
-            return [_record(row) for row in rows]
+            return [_record(row) for row in session.scalars(_latest_first(job))]
 
     def forget_before(self, instant: datetime) -> int:
         """Delete due times older than an instant, and say how many."""
@@ -114,16 +111,10 @@ class JobRepository:
             result = session.execute(delete(JobRunRow).where(JobRunRow.due_at < instant))
         return int(result.rowcount)  # type: ignore[attr-defined]
 
-    def _now(self, session: Session) -> datetime:
-        if self._database.is_sqlite:
-            return self._database.utc_now()
-        found: datetime = session.scalar(text("SELECT clock_timestamp()"))
-        return found
-
     def renew(self, job: str, due_at: datetime, token: int, seconds: float) -> bool:
         """Hold it for longer; False if it has changed hands."""
         with self._database.writing() as session:
-            until = self._now(session) + timedelta(seconds=seconds)
+            until = self._database.clock(session) + timedelta(seconds=seconds)
             mine = self._mine(job, due_at, token)
             kept = session.scalar(update(JobRunRow).where(*mine).values(lease_until=until).returning(JobRunRow.token))
             return kept is not None
@@ -139,7 +130,9 @@ class JobRepository:
     def done(self, job: str, due_at: datetime, token: int) -> None:
         """Note that it is done."""
         with self._database.writing() as session:
-            session.execute(update(JobRunRow).where(*self._mine(job, due_at, token)).values(done_at=self._now(session)))
+            session.execute(
+                update(JobRunRow).where(*self._mine(job, due_at, token)).values(done_at=self._database.clock(session))
+            )
 
     def _mine(self, job: str, due_at: datetime, token: int) -> tuple[Any, ...]:
         return (
@@ -188,6 +181,10 @@ class Lease:
         finally:
             over.set()
             renewing.join()
+
+
+def _latest_first(job: str) -> Select[JobRunRow]:
+    return select(JobRunRow).where(JobRunRow.job == job).order_by(JobRunRow.due_at.desc())
 
 
 def _record(row: JobRunRow) -> JobRun:

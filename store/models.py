@@ -60,6 +60,10 @@ class ModelRepository:
         with self._database.reading() as session:
             return [_record(row) for row in session.scalars(select(ModelRow).order_by(ModelRow.registered_at.desc()))]
 
+    def called(self, model: str | None) -> list[ModelRecord]:
+        """Those with this name or a hash that begins so, the latest registered first; all for None."""
+        return [one for one in self.all() if model is None or model == one.name or one.sha256.startswith(model)]
+
     def get(self, sha256: str) -> ModelRecord:
         """One model.
 

@@ -8,8 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, select
 
 from store.clock import new_id
 from store.engine import Database
@@ -52,7 +51,7 @@ class ProcessRepository:
             StoreUnavailable: the database does not answer.
         """
         with self._database.writing() as session:
-            now = self._now(session)
+            now = self._database.clock(session)
             row = session.get(ProcessRow, self._id)
             if row is None:
                 row = ProcessRow(
@@ -70,7 +69,7 @@ class ProcessRepository:
     def all(self) -> list[ProcessRecord]:
         """Every process, the latest seen first."""
         with self._database.reading() as session:
-            now = self._now(session)
+            now = self._database.clock(session)
             return [
                 ProcessRecord(
                     row.id,
@@ -84,9 +83,3 @@ class ProcessRepository:
                 )
                 for row in session.scalars(select(ProcessRow).order_by(ProcessRow.seen_at.desc()))
             ]
-
-    def _now(self, session: Session) -> datetime:
-        if self._database.is_sqlite:
-            return self._database.utc_now()
-        found: datetime = session.scalar(text("SELECT clock_timestamp()"))
-        return found

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from store.batches import PredictionBatch
 from store.engine import Database
@@ -91,7 +90,7 @@ class Recording:
         self._seconds = settings.record_seconds
         self._on_full = settings.on_full
         spools = not database.is_sqlite
-        self._spool = Spool(Path(settings.spool) / "predictions.db", settings.spool_bytes) if spools else None
+        self._spool = Spool(settings.spool_file, settings.spool_bytes) if spools else None
         self._away: str | None = None
         self._state = Recorded(maximum_bytes=settings.spool_bytes if spools else 0)
         self._count = threading.Lock()
@@ -196,18 +195,20 @@ class Recording:
             if not waiting:
                 if self._away is not None:
                     self._database.ping()
-                    self._away = None
-                    logger.info("the database is back")
+                    self._is_back()
                 return 0
             began = time.monotonic()
             self._bring(waiting)
             # The database answers: what comes now may go there at once, while the rest is being emptied.
-            if self._away is not None:
-                self._away = None
-                logger.info("the database is back")
+            self._is_back()
             rows = sum(len(one.batch) for one in waiting)
             self._look(rows / max(time.monotonic() - began, 1e-6))
             return rows
+
+    def _is_back(self) -> None:
+        if self._away is not None:
+            self._away = None
+            logger.info("the database is back")
 
     def _bring(self, waiting: Sequence[Spooled]) -> None:
         assert self._spool is not None

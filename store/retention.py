@@ -4,7 +4,7 @@ Everything goes in small steps, each a transaction of its own, so that no gatewa
 days where every model's rows of that day are too old.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from store import partitions
 from store.engine import Database
-from store.settings import Keep, StoreSettings
+from store.settings import Keep
 from store.tables import InputRow, MinuteRow, ModelRow, PredictionRow, TallyRow
 
 ROWS_AT_ONCE = 1_000
@@ -30,16 +30,6 @@ class Forgotten:
     days: int = 0
 
 
-def policies(settings: StoreSettings, names: Mapping[str, str]) -> dict[str, Keep]:
-    """The policy of each model, by its hash.
-
-    Args:
-        settings: the installation's, and those of single models by their name.
-        names: of the models, by hash.
-    """
-    return {sha256: settings.keep_of(name) for sha256, name in names.items()}
-
-
 class Retention:
     """Forgets what is old."""
 
@@ -53,8 +43,8 @@ class Retention:
             StoreUnavailable: the database does not answer; what was forgotten until then stays so.
         """
         with self._database.reading() as session:
-            names = {row.sha256: row.name for row in session.scalars(select(ModelRow))}
-        keeps = policies(self._database.settings, names)
+            models = session.scalars(select(ModelRow))
+            keeps = {model.sha256: self._database.settings.keep_of(model.name) for model in models}
         days = self._drop_days(list(keeps.values()), now)
         inputs = embeddings = predictions = tallies = 0
         for sha256, keep in keeps.items():

@@ -1,6 +1,7 @@
 """Where the record is kept."""
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -61,6 +62,11 @@ class StoreSettings(BaseModel):
                         f"{name}.{age} = {days:g} is no age: write days above 0 for {', '.join(Keep.model_fields)}"
                     )
         return keep
+
+    @property
+    def spool_file(self) -> Path:
+        """Where the spool lies."""
+        return Path(self.spool) / "predictions.db"
 
     def keep_of(self, name: str) -> Keep:
         """How long the records of a model are kept."""

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 
 from store.engine import Database
 from store.tables import TallyRow
-from store.writing import MINUTE_SECONDS, add_tallies
+from store.writing import MINUTE_SECONDS, TALLIED, add_tallies
 
 HOUR_SECONDS, DAY_SECONDS = 3_600, 86_400
 # How old tallies are when the next wider ones take their place.
@@ -98,7 +98,7 @@ class TallyRepository:
             sums: dict[tuple[str, datetime], dict[str, Any]] = defaultdict(lambda: defaultdict(int))
             for row in rows:
                 one = sums[row.model_sha256, _floor(row.start, wider)]
-                for name in ("count", "scored", "flagged", "confident", "confidence_sum"):
+                for name in TALLIED:
                     one[name] += getattr(row, name)
                 session.execute(
                     delete(TallyRow).where(

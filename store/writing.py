@@ -25,6 +25,8 @@ from store.tables import LateMinuteRow, PredictionRow, TallyRow
 # A prediction gets its time when it is computed. One that is written later than this may miss the window it belongs to.
 LATE = timedelta(seconds=0.5)
 MINUTE_SECONDS = 60
+# What a tally counts; all of it adds up.
+TALLIED = ("count", "scored", "flagged", "confident", "confidence_sum")
 # Tallies are kept by process, so that gateways on one database never wait for each other's row.
 _WRITER: UUID = new_id()
 # Of the table, not of its class: the object-relational layer costs more per row than the database.
@@ -51,7 +53,7 @@ def _adding(table: Any, key: Sequence[str], added: Sequence[str]) -> dict[str, A
 _ADD_TALLIES = _adding(
     TallyRow.__table__,
     ("model_sha256", "seconds", "start", "writer"),
-    ("count", "scored", "flagged", "confident", "confidence_sum"),
+    TALLIED,
 )
 _ADD_LATE = _adding(LateMinuteRow.__table__, ("model_sha256", "minute"), ("count",))
 

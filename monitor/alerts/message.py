@@ -9,6 +9,17 @@ from monitor import checks
 from store.alerts import AlertEvent, AlertState
 from store.notices import Notice
 
+_NOTICES = {
+    "monitor": "The monitor has stopped",
+    "recording": "Predictions go unrecorded",
+    "spool": "The spool needs attention",
+}
+
+
+def notice_title(subject: str) -> str:
+    """What a notice is called for people."""
+    return _NOTICES.get(subject, subject)
+
 
 @dataclass(frozen=True)
 class Message:
@@ -47,12 +58,7 @@ class Message:
     @classmethod
     def of_notice(cls, notice: Notice, url: str) -> "Message":
         """Something is wrong with the installation itself, or is right again."""
-        titles = {
-            "monitor": "The monitor has stopped",
-            "recording": "Predictions go unrecorded",
-            "spool": "The spool needs attention",
-        }
-        title = titles.get(notice.subject, notice.subject)
+        title = notice_title(notice.subject)
         return cls(
             id=notice.message_id,
             at=notice.since,

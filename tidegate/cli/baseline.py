@@ -143,7 +143,7 @@ def _open(database: str | None) -> "Store":
 def _model(store: "Store", model: str | None) -> "ModelRecord":
     from store.errors import NotFound
 
-    found = [one for one in store.models.all() if model is None or model == one.name or one.sha256.startswith(model)]
+    found = store.models.called(model)
     if not found:
         raise NotFound("No such model was ever served from this database.")
     if model is None and len(found) > 1:

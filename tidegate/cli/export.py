@@ -34,7 +34,7 @@ def export(
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    models = [one for one in store.models.all() if model is None or one.name == model or one.sha256.startswith(model)]
+    models = store.models.called(model)
     if not models:
         raise NotFound(f"No model {model or ''} was ever served from {store.database.label}.")
     start = datetime(1970, 1, 1, tzinfo=UTC) if since is None else since.replace(tzinfo=UTC)
