@@ -82,6 +82,7 @@ class Proxy:
         self.mood = Mood.FINE
         self.delay_seconds = 0.2
         self._open: set[socket.socket] = set()
+        self._passing: list[threading.Thread] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -91,8 +92,13 @@ class Proxy:
                 one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        self.mood = Mood.FINE
+        # Closing alone does not wake who accepts.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+        for thread in self._passing:
+            thread.join(timeout=5)
 
     def _accept(self) -> None:
         while True:
@@ -100,7 +106,9 @@ class Proxy:
                 incoming, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._pass, args=(incoming,), daemon=True).start()
+            passing = threading.Thread(target=self._pass, args=(incoming,), daemon=True)
+            self._passing.append(passing)
+            passing.start()
 
     def _pass(self, incoming: socket.socket) -> None:
         self._wait_while_half_open()

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def test_whatever_happens_every_answer_is_recorded_once_as_it_was_given(
     url = f"postgresql://postgres@127.0.0.1:{proxy.port}/{server.name}"
     rng = random.Random(SEED)
     seen: list[str] = []
-    with installation(cells, tmp_path, url) as alive:
+    with closing(proxy), installation(cells, tmp_path, url) as alive:
         traffic = Traffic([one.address for one in alive.gateways], rows_of(cells), clients=8, seed=SEED)
         traffic.start()
 
