@@ -159,7 +159,7 @@ def _bulk(chosen: argparse.Namespace) -> None:
 
 
 def _raw(store: Store, batch: PredictionBatch) -> float:
-    rows = batch.rows()
+    rows = list(zip(*batch.columns(), strict=True))
     with store.writing() as session:
         driver = session.connection().connection.driver_connection
         assert driver is not None

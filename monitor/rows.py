@@ -1,5 +1,6 @@
 """Rows as they are compared: held-out ones, those of a baseline, those of a window."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -41,6 +42,20 @@ class Rows:
         with np.errstate(over="ignore"):
             outputs = None if logits is None else logits.astype(np.float32)
             return cls(embeddings.astype(np.float32), outputs, labels, parts)
+
+    @classmethod
+    def joined(cls, several: Sequence[Self]) -> Self:
+        """The rows of several of one kind, in order."""
+        if len(several) == 1:
+            return several[0]
+        logits = [rows.logits for rows in several if rows.logits is not None]
+        labels = [rows.labels for rows in several if rows.labels is not None]
+        return cls(
+            np.concatenate([rows.embeddings for rows in several]),
+            np.concatenate(logits) if logits else None,
+            np.concatenate(labels) if labels else None,
+            {name: np.concatenate([rows.parts[name] for rows in several]) for name in several[0].parts},
+        )
 
     def __len__(self) -> int:
         return int(self.embeddings.shape[0])

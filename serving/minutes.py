@@ -2,7 +2,10 @@
 
 import logging
 import threading
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
 import numpy as np
@@ -21,6 +24,8 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 5.0
 # Rows that wait to be added up; past this, as when the database is away, the oldest are dropped and counted.
 MOST_WAITING = 50_000
+# Many small batches cost many times what a large one does, and a very large one holds up the answers meanwhile.
+_ROWS_AT_ONCE = 512
 
 
 class Minutes:
@@ -73,7 +78,7 @@ class Minutes:
     def _write(self) -> None:
         with self._lock:
             waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
-        for minute, rows in waiting:
+        for minute, rows in _joined(waiting):
             sums = WindowSums.of(self._reference, rows)
             self._open[minute] = self._open[minute] + sums if minute in self._open else sums
         if not waiting:
@@ -93,3 +98,16 @@ class Minutes:
         # Only the latest minute can still grow.
         latest = max(self._open)
         self._open = {latest: self._open[latest]}
+
+
+def _joined(waiting: list[tuple[datetime, Rows]]) -> Iterator[tuple[datetime, Rows]]:
+    """Batches in the order they came, those of one minute put together up to a size."""
+    for minute, batches in groupby(waiting, key=itemgetter(0)):
+        together: list[Rows] = []
+        for _, rows in batches:
+            together.append(rows)
+            if sum(map(len, together)) >= _ROWS_AT_ONCE:
+                yield minute, Rows.joined(together)
+                together = []
+        if together:
+            yield minute, Rows.joined(together)

@@ -1,7 +1,7 @@
 """Predictions on their way into the record, by column; and as bytes, for where a database is not at hand."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
@@ -140,11 +140,11 @@ class PredictionBatch:
         rows = np.asarray(places, np.intp)
         return replace(self, **columns, embeddings=self.embeddings[rows], logits=self.logits[rows])
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """The rows of the table of predictions, by `COLUMNS`."""
-        columns = (
+    def columns(self) -> list[Iterable[Any]]:
+        """What the table of predictions keeps, by `COLUMNS`."""
+        return [
             self.ids,
-            repeat(self.model_sha256),
+            repeat(self.model_sha256, len(self)),
             self.at,
             self.predictions,
             self.class_indices,
@@ -157,16 +157,16 @@ class PredictionBatch:
             self.mirrors,
             encode_embeddings(self.embeddings),
             encode_logits(self.logits),
-        )
-        return list(zip(*columns, strict=False))
+        ]
 
-    def input_rows(self) -> list[tuple[Any, ...]]:
-        """The rows of the table of inputs, by `INPUT_COLUMNS`."""
-        return [
+    def input_columns(self) -> list[Iterable[Any]]:
+        """What the table of inputs keeps, by `INPUT_COLUMNS`."""
+        kept = [
             (id_, at, raw.media_type, raw.content)
             for id_, at, raw in zip(self.ids, self.at, self.raw_inputs, strict=True)
             if raw is not None
         ]
+        return list(zip(*kept, strict=True))
 
     def to_bytes(self) -> bytes:
         """The batch as bytes: a JSON header behind its length, then embeddings, logits and inputs as they are recorded."""

@@ -77,6 +77,12 @@ class Database:
             yield session
             session.commit()
 
+    @contextmanager
+    def writing_rows(self) -> Iterator[Connection]:
+        """The same without the object-relational layer, which costs more than a small batch of rows."""
+        with self._connected({_WRITES: True}) as connection, connection.begin():
+            yield connection
+
     def utc_now(self) -> datetime:
         """The present instant by the database's clock, as it was when `measure_clock` was called last.
 

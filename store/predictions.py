@@ -113,8 +113,8 @@ class PredictionRepository:
         """
         for attempt in range(_ATTEMPTS):
             try:
-                with self._database.writing() as session:
-                    write(session.connection(), batches, self._database.utc_now())
+                with self._database.writing_rows() as connection:
+                    write(connection, batches, self._database.utc_now())
             except StoreUnavailable as error:
                 # Another gateway wrote one of the repeated rows at this instant: look again which are new.
                 repeated = any(batch.repeatable for batch in batches) and isinstance(error.__cause__, IntegrityError)

@@ -4,7 +4,8 @@ PostgreSQL takes rows by COPY, SQLite by one executemany: neither builds an obje
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
@@ -12,15 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
 from store.batches import COLUMNS, INPUT_COLUMNS, PredictionBatch
 from store.clock import new_id
-from store.tables import LateMinuteRow, PredictionRow, TallyRow
+from store.tables import PredictionRow, TallyRow
 
 # A prediction gets its time when it is computed. One that is written later than this may miss the window it belongs to.
 LATE = timedelta(seconds=0.5)
@@ -31,31 +29,31 @@ TALLIED = ("count", "scored", "flagged", "confident", "confidence_sum")
 _WRITER: UUID = new_id()
 # Of the table, not of its class: the object-relational layer costs more per row than the database.
 _PREDICTIONS = PredictionRow.__table__
-_COPY_PREDICTIONS = f"COPY predictions ({', '.join(COLUMNS)}) FROM STDIN"
+_TALLY = ("model_sha256", "seconds", "start", "writer", *TALLIED)
+_LATE_MINUTE = ("model_sha256", "minute", "count")
 _KNOWN_IN_SQLITE = "SELECT id FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
 _KNOWN_IN_POSTGRESQL = "SELECT id FROM predictions WHERE id = ANY(%s)"
-_COPY_INPUTS = f"COPY inputs ({', '.join(INPUT_COLUMNS)}) FROM STDIN"
-_TAGS = COLUMNS.index("tags")
-_INSERT_PREDICTIONS = f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_INSERT_INPUTS = f"INSERT INTO inputs ({', '.join(INPUT_COLUMNS)}) VALUES ({', '.join('?' * len(INPUT_COLUMNS))})"
 
 
-def _adding(table: Any, key: Sequence[str], added: Sequence[str]) -> dict[str, Any]:
-    """An insert, by dialect, that adds to the row that is there. Built once: building it costs more than running it."""
-    found = {}
-    for dialect, new in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert)):
-        statement: Any = new(table)
-        sums = {name: table.c[name] + statement.excluded[name] for name in added}
-        found[dialect] = statement.on_conflict_do_update(index_elements=key, set_=sums)
-    return found
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
-_ADD_TALLIES = _adding(
-    TallyRow.__table__,
-    ("model_sha256", "seconds", "start", "writer"),
-    TALLIED,
-)
-_ADD_LATE = _adding(LateMinuteRow.__table__, ("model_sha256", "minute"), ("count",))
+def _adding(table: str, columns: Sequence[str], added: Sequence[str]) -> str:
+    """An insert that adds to the row that is there."""
+    key = [name for name in columns if name not in added]
+    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in added)
+    return f"{_insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
+
+
+# As text, for the driver itself: a statement of the object-relational layer takes longer to prepare than to run.
+_INSERT = {"predictions": _insert("predictions", COLUMNS), "inputs": _insert("inputs", INPUT_COLUMNS)}
+_COPY = {
+    "predictions": f"COPY predictions ({', '.join(COLUMNS)}) FROM STDIN",
+    "inputs": f"COPY inputs ({', '.join(INPUT_COLUMNS)}) FROM STDIN",
+}
+_ADD_TALLIES = _adding("tallies", _TALLY, TALLIED)
+_ADD_LATE = _adding("late_minutes", _LATE_MINUTE, ("count",))
 
 
 @dataclass
@@ -94,19 +92,12 @@ def write(connection: Connection, batches: Sequence[PredictionBatch], now: datet
     fresh = [batch for batch in fresh if len(batch)]
     if not fresh:
         return 0
-    rows = [row for batch in fresh for row in batch.rows()]
-    inputs = [row for batch in fresh for row in batch.input_rows()]
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_INSERT_PREDICTIONS, [_for_sqlite(row) for row in rows])
-        if inputs:
-            connection.exec_driver_sql(_INSERT_INPUTS, [(row[0].hex, _instant(row[1]), *row[2:]) for row in inputs])
-    else:
-        _copy(connection, _COPY_PREDICTIONS, [_with_json(row) for row in rows])
-        if inputs:
-            _copy(connection, _COPY_INPUTS, inputs)
+    for batch in fresh:
+        _insert_rows(connection, "predictions", COLUMNS, batch.columns())
+        _insert_rows(connection, "inputs", INPUT_COLUMNS, batch.input_columns())
     _tally(connection, fresh)
     _note_late(connection, fresh, now)
-    return len(rows)
+    return sum(map(len, fresh))
 
 
 def _unknown(connection: Connection, batch: PredictionBatch, seen: set[UUID]) -> PredictionBatch:
@@ -126,63 +117,111 @@ def _unknown(connection: Connection, batch: PredictionBatch, seen: set[UUID]) ->
     return batch if len(places) == len(batch) else batch.take(places)
 
 
-def _copy(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert_rows(connection: Connection, table: str, names: Sequence[str], columns: Sequence[Iterable[Any]]) -> None:
+    if not columns:
+        return
+    if connection.dialect.name == "sqlite":
+        _execute(connection, _INSERT[table], list(_for_sqlite(names, columns)))
+        return
     driver: Any = connection.connection.driver_connection
+    as_json = [_json_or_none(column) if name == "tags" else column for name, column in zip(names, columns, strict=True)]
+    with _told(connection, _COPY[table]), driver.cursor() as cursor, cursor.copy(_COPY[table]) as copy:
+        for row in zip(*as_json, strict=True):
+            copy.write_row(row)
+
+
+def _execute(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run a statement for rows by the driver itself; on PostgreSQL its marks are spelt differently."""
+    driver: Any = connection.connection.driver_connection
+    with _told(connection, statement):
+        if connection.dialect.name == "sqlite":
+            driver.executemany(statement, rows)
+        else:
+            with driver.cursor() as cursor:
+                cursor.executemany(statement.replace("?", "%s"), rows)
+
+
+@contextmanager
+def _told(connection: Connection, statement: str) -> Iterator[None]:
+    """The driver's errors as SQLAlchemy's own, which say what they are whatever the driver."""
+    error_of: Any = connection.dialect.loaded_dbapi.Error
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-    except psycopg.Error as error:
-        raise DBAPIError.instance(statement, None, error, psycopg.Error, dialect=connection.dialect) from error
+        yield
+    except error_of as error:
+        raise DBAPIError.instance(statement, None, error, error_of, dialect=connection.dialect) from error
 
 
-def _for_sqlite(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row as the types of `store.tables` are kept in SQLite; asking each type for each value costs more than the
+def _for_sqlite(names: Sequence[str], columns: Sequence[Iterable[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Rows as the types of `store.tables` are kept in SQLite; asking each type for each value costs more than the
     insert."""
-    id_, model_sha256, at, *numbers, tags, mirrors_id, embedding, logits = row
-    return (
-        id_.hex,
-        model_sha256,
-        _instant(at),
-        *numbers,
-        None if tags is None else orjson.dumps(tags).decode(),
-        None if mirrors_id is None else mirrors_id.hex,
-        embedding,
-        logits,
-    )
+    kept = [
+        _KEPT_IN_SQLITE[name](column) if name in _KEPT_IN_SQLITE else column
+        for name, column in zip(names, columns, strict=True)
+    ]
+    return zip(*kept, strict=True)
 
 
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")[:26]
+def _hex_or_none(ids: Iterable[UUID | None]) -> list[str | None]:
+    return [None if id_ is None else id_.hex for id_ in ids]
 
 
-def _with_json(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    if row[_TAGS] is None:
-        return row
-    return (*row[:_TAGS], orjson.dumps(row[_TAGS]).decode(), *row[_TAGS + 1 :])
+def _json_or_none(values: Iterable[Any]) -> list[str | None]:
+    return [None if value is None else orjson.dumps(value).decode() for value in values]
+
+
+def _instants(instants: Iterable[datetime]) -> list[str]:
+    # Rows of one micro-batch share their instant.
+    given = list(instants)
+    texts = {at: at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")[:26] for at in set(given)}
+    return [texts[at] for at in given]
+
+
+_KEPT_IN_SQLITE: dict[str, Callable[[Iterable[Any]], list[Any]]] = {
+    "id": _hex_or_none,
+    "prediction_id": _hex_or_none,
+    "mirrors_id": _hex_or_none,
+    "writer": _hex_or_none,
+    "at": _instants,
+    "start": _instants,
+    "minute": _instants,
+    "tags": _json_or_none,
+}
 
 
 def _tally(connection: Connection, batches: Sequence[PredictionBatch]) -> None:
     sums: dict[tuple[str, datetime], _Sum] = defaultdict(_Sum)
     for batch in batches:
-        for at, flagged, confidence in zip(batch.at, batch.flagged, batch.confidences, strict=True):
-            sums[batch.model_sha256, at.replace(second=0, microsecond=0)].add(flagged, confidence)
+        for at, flagged, confidence in zip(_minutes(batch.at), batch.flagged, batch.confidences, strict=True):
+            sums[batch.model_sha256, at].add(flagged, confidence)
     add_tallies(connection, _values(sums))
+
+
+def _minutes(instants: Sequence[datetime]) -> list[datetime]:
+    """The minutes of instants; those of one micro-batch are one instant."""
+    found: dict[datetime, datetime] = {at: at.replace(second=0, microsecond=0) for at in set(instants)}
+    return [found[at] for at in instants]
 
 
 def _values(sums: dict[tuple[str, datetime], _Sum]) -> list[dict[str, Any]]:
     return [
         {"model_sha256": model_sha256, "seconds": MINUTE_SECONDS, "start": start, "writer": _WRITER, **vars(one)}
-        # In one order, so that two gateways never wait for each other.
-        for (model_sha256, start), one in sorted(sums.items())
+        for (model_sha256, start), one in sums.items()
     ]
 
 
 def add_tallies(connection: Connection, values: Sequence[dict[str, Any]]) -> None:
     """Add to tallies, which begin at nothing."""
-    if not values:
+    _add(connection, _ADD_TALLIES, _TALLY, [tuple(value[name] for name in _TALLY) for value in values])
+
+
+def _add(connection: Connection, statement: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+    if not rows:
         return
-    connection.execute(_ADD_TALLIES[connection.dialect.name], list(values))
+    # In one order, so that two gateways never wait for each other.
+    ordered = sorted(rows)
+    if connection.dialect.name == "sqlite":
+        ordered = list(_for_sqlite(names, list(zip(*ordered, strict=True))))
+    _execute(connection, statement, ordered)
 
 
 def recount(connection: Connection) -> int:
@@ -212,16 +251,7 @@ def recount(connection: Connection) -> int:
 def _note_late(connection: Connection, batches: Sequence[PredictionBatch], now: datetime) -> None:
     late: dict[tuple[str, datetime], int] = defaultdict(int)
     for batch in batches:
-        for at in batch.at:
+        for at, minute in zip(batch.at, _minutes(batch.at), strict=True):
             if now - at > LATE:
-                late[batch.model_sha256, at.replace(second=0, microsecond=0)] += 1
-    if not late:
-        return
-    connection.execute(
-        _ADD_LATE[connection.dialect.name],
-        [
-            {"model_sha256": model_sha256, "minute": minute, "count": count}
-            # In one order, so that two gateways never wait for each other.
-            for (model_sha256, minute), count in sorted(late.items())
-        ],
-    )
+                late[batch.model_sha256, minute] += 1
+    _add(connection, _ADD_LATE, _LATE_MINUTE, [(*key, count) for key, count in late.items()])

@@ -20,6 +20,10 @@ def batch(rows: int = 3, raw: bytes = b"picture") -> PredictionBatch:
     return PredictionBatch.of(MODEL, [prediction(place, raw=RawInput("image/png", raw)) for place in range(rows)])
 
 
+def _rows(batch: PredictionBatch):
+    return list(zip(*batch.columns(), strict=True))
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "spool" / "predictions.db"
@@ -35,8 +39,8 @@ def test_a_batch_comes_back_as_it_went_in(path: Path) -> None:
     spool.close()
     again = Spool(path, BOUND)
     (first, second) = again.oldest(10)
-    assert first.batch.rows() == sent.rows()
-    assert first.batch.input_rows() == sent.input_rows()
+    assert _rows(first.batch) == _rows(sent)
+    assert first.batch.input_columns() == sent.input_columns()
     assert first.batch.repeatable
     assert len(second.batch) == 1
     assert again.depth().rows == 4
@@ -68,8 +72,8 @@ def test_any_batch_survives_as_bytes(rows, width, classes, tags, content, seed) 
         }
     )
     back = PredictionBatch.from_bytes(sent.to_bytes())
-    assert back.rows() == sent.rows()
-    assert back.input_rows() == sent.input_rows()
+    assert _rows(back) == _rows(sent)
+    assert back.input_columns() == sent.input_columns()
 
 
 @settings(max_examples=100, deadline=None)
