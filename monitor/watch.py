@@ -44,7 +44,7 @@ _ALWAYS_COUNTED, _MOST_JUDGED_AGAIN = 3, 50
 Fence = Callable[[Transaction], None]
 
 
-def _alone(_transaction: Transaction) -> None:
+def alone(_transaction: Transaction) -> None:
     """The fence of a monitor that shares its work with no other."""
 
 
@@ -70,7 +70,7 @@ def watch(
     settings: MonitorSettings,
     now: Callable[[], datetime] | None = None,
     settle: Callable[[float], None] = time.sleep,
-    fence: Fence = _alone,
+    fence: Fence = alone,
 ) -> list[Watched]:
     """Look at every model once. A model that can't be looked at does not stop the others.
 
@@ -105,7 +105,7 @@ def watch(
 
 
 def judge_late(
-    store: Store, model: ModelRecord, settings: MonitorSettings, budget: Budget, fence: Fence = _alone
+    store: Store, model: ModelRecord, settings: MonitorSettings, budget: Budget, fence: Fence = alone
 ) -> list[Watched]:
     """Judge windows again to which predictions have come since: from a spool, from elsewhere, after a clock was set back.
 
@@ -172,7 +172,7 @@ def watch_model(
     settings: MonitorSettings,
     until: datetime,
     budget: Budget | None = None,
-    fence: Fence = _alone,
+    fence: Fence = alone,
 ) -> Watched | None:
     """Judge the window of one model that ends at `until`; None if another monitor has just judged it."""
     spend = budget or budget_of(settings.false_alarm_every_days, 1, settings.looks_per_day)

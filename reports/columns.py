@@ -13,12 +13,11 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from monitor.slices import MOST_TAGS, MOST_VALUES
 from monitor.watch import Watched
 from store import Store
 
 ROWS = 2_000
-TAGS = 10
-TAG_VALUES = 30
 
 
 def columns_page(watched: Watched, store: Store) -> str | None:
@@ -85,7 +84,7 @@ def _tags(watched: Watched, rows: int) -> pd.DataFrame:
     found: dict[str, list[str]] = {}
     for name in sorted({name for one in tags for name in one}):
         values = [str(one.get(name, "none")) for one in tags]
-        if len(set(values)) <= TAG_VALUES and len(found) < TAGS:
+        if len(set(values)) <= MOST_VALUES and len(found) < MOST_TAGS:
             found[f"tag: {name}"] = values
     return pd.DataFrame(found, index=range(rows), dtype=object)
 

@@ -12,7 +12,7 @@ from monitor.baseline import certificate_of
 from monitor.checks import ACCURACY
 from monitor.reference import Reference
 from monitor.settings import MonitorSettings
-from monitor.shift.sums import FEWEST_ROWS, SumsTest, check_sums, sums_between
+from monitor.shift.sums import FEWEST_ROWS, SumsTest, check_sums, sums_of
 from reports.render import page
 from store import Recorded, Store
 from store.alerts import AlertState
@@ -21,6 +21,7 @@ from store.deliveries import DeliveryState
 from store.models import ModelRecord
 from store.predictions import Agreement
 from store.runs import RunRecord
+from store.stretches import HOUR_SECONDS, floor
 
 RUNS = 100
 LATEST = 5
@@ -139,9 +140,13 @@ def index(
 
 
 def _last_day(store: Store, model: ModelRecord, reference: Reference) -> SumsTest | None:
-    """The last 24 hours from the sums that gateways keep by the minute; None where they are too few to say."""
+    """The last 24 hours from what gateways add up; None where that is too little to say."""
     until = utc_now()
-    sums = sums_between(store.minutes, model.sha256, reference, until - timedelta(days=1), until)
+    sha256 = reference.row_features.sha256
+    # Hours are whole: minutes of the first one may have become one already.
+    since = floor(until - timedelta(days=1), HOUR_SECONDS)
+    rollups = store.rollups.between(model.sha256, since, until, features_sha256=sha256)
+    sums = sums_of(reference, (rollup for _, rollup in rollups))
     return check_sums(reference, sums) if sums.count >= FEWEST_ROWS else None
 
 

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from monitor.history.writer import HistoryWriter
 from monitor.reference import Reference, Scores
 from monitor.reference_file import encode
 from serving.adapters import Item
 from serving.engine import Engine
-from serving.minutes import Minutes
 from serving.outputs import Outputs, Prediction
 from serving.pairing import check_pair
 from serving.pipeline import Job, Pipeline
@@ -99,7 +99,7 @@ class Gateway:
             reference=None if reference is None else encode(reference),
         )
         self._recorder = Recorder(store, self.model.sha256, keep_inputs=settings.record_inputs)
-        self._minutes = None if reference is None else Minutes(store, self.model.sha256, reference)
+        self._history = HistoryWriter(store, self.model.sha256, reference)
         self._pipeline: Pipeline[Arrived, Answered, Computed] = Pipeline(
             self._decode,
             self._run,
@@ -125,17 +125,15 @@ class Gateway:
     def start(self) -> None:
         """Begin to answer; call inside the running event loop."""
         self._pipeline.start()
-        if self._minutes is not None:
-            self._minutes.start()
+        self._history.start()
         self.ready = True
 
     async def stop(self) -> None:
         """Finish what was accepted."""
         self.ready = False
         await self._pipeline.stop()
-        if self._minutes is not None:
-            # It writes what it holds, and nobody else is to wait for that.
-            await asyncio.to_thread(self._minutes.stop)
+        # It writes what it holds, and nobody else is to wait for that.
+        await asyncio.to_thread(self._history.stop)
 
     async def predict(
         self,
@@ -217,9 +215,7 @@ class Gateway:
         recorded = time.perf_counter()
         for _, computed in passes:
             computed.recorded = recorded
-            if self._minutes is not None and computed.scores is not None:
-                outputs = computed.outputs
-                self._minutes.add(computed.batch.at[0], outputs.embedding, outputs.logits, computed.scores)
+            self._history.add(computed.batch, computed.scores)
         return [_answers(jobs, computed) for jobs, computed in passes]
 
 

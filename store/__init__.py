@@ -18,7 +18,6 @@ from store.groups import GroupRepository
 from store.idempotency import IdempotencyRepository
 from store.jobs import JobRepository
 from store.late import LateRepository
-from store.minutes import MinuteRepository
 from store.models import ModelRepository
 from store.notices import NoticeRepository
 from store.predictions import PredictionRepository
@@ -26,6 +25,7 @@ from store.processes import ProcessRepository
 from store.recording import Recorded, Recording
 from store.reports import ReportRepository
 from store.retention import Forgotten, Retention
+from store.rollups import RollupRepository
 from store.runs import RunRepository
 from store.settings import StoreSettings
 from store.tallies import TallyRepository
@@ -44,7 +44,7 @@ class Store:
         self.reports = ReportRepository(database)
         self.baselines = BaselineRepository(database)
         self.alarms = AlarmRepository(database)
-        self.minutes = MinuteRepository(database)
+        self.rollups = RollupRepository(database)
         self.evidence = EvidenceRepository(database)
         self.groups = GroupRepository(database)
         self.idempotency = IdempotencyRepository(database)
@@ -96,6 +96,7 @@ class Store:
             with self.writing() as session:
                 partitions.make_ahead(session.connection(), now)
         self.tallies.roll_up(now)
+        self.rollups.roll_up(now)
         self.idempotency.forget_before(now - timedelta(days=1))
         self.jobs.forget_before(now - timedelta(days=30))
         return Retention(self.database).forget(now)

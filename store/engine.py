@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -76,6 +76,17 @@ class Database:
         with self._connected({_WRITES: True}) as connection, Session(connection, expire_on_commit=False) as session:
             yield session
             session.commit()
+
+    def in_steps(self, step: Callable[[Session], int]) -> int:
+        """Repeat a step, each time in a transaction of its own so that no gateway waits long, until it finds nothing to
+        do; and say how much it found in all."""
+        whole = 0
+        while True:
+            with self.writing() as session:
+                found = step(session)
+            if not found:
+                return whole
+            whole += found
 
     @contextmanager
     def writing_rows(self) -> Iterator[Connection]:

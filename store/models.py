@@ -76,6 +76,11 @@ class ModelRepository:
             raise NotFound(f"No model {sha256[:12]} was ever served from this database.")
         return _record(row)
 
+    def embeddings_forgotten_until(self, sha256: str) -> datetime | None:
+        """Up to when a model's embeddings are forgotten; None if none are."""
+        with self._database.reading() as session:
+            return session.scalar(select(ModelRow.embeddings_forgotten_until).where(ModelRow.sha256 == sha256))
+
     def reference(self, sha256: str) -> bytes:
         """The content of a reference file."""
         with self._database.reading() as session:

@@ -4,7 +4,7 @@ Everything goes in small steps, each a transaction of its own, so that no gatewa
 days where every model's rows of that day are too old.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from store import partitions
 from store.engine import Database
 from store.settings import Keep
-from store.tables import InputRow, MinuteRow, ModelRow, PredictionRow, TallyRow
+from store.tables import InputRow, MinuteRow, ModelRow, PredictionRow, RollupRow, TallyRow
 
 ROWS_AT_ONCE = 1_000
 
@@ -77,12 +77,12 @@ class Retention:
             .where(PredictionRow.model_sha256 == model_sha256, PredictionRow.at < before)
             .limit(ROWS_AT_ONCE)
         )
-        return self._in_steps(lambda session: _delete(session, InputRow, InputRow.prediction_id, old))
+        return self._database.in_steps(lambda session: _delete(session, InputRow, InputRow.prediction_id, old))
 
     def _orphans(self, before: datetime) -> int:
         """Inputs whose prediction is gone, or of no model that is known."""
         old = select(InputRow.prediction_id).where(InputRow.at < before).order_by(InputRow.at).limit(ROWS_AT_ONCE)
-        return self._in_steps(lambda session: _delete(session, InputRow, InputRow.prediction_id, old))
+        return self._database.in_steps(lambda session: _delete(session, InputRow, InputRow.prediction_id, old))
 
     def _embeddings(self, model_sha256: str, before: datetime) -> int:
         def step(session: Session) -> int:
@@ -103,7 +103,7 @@ class Retention:
             model.embeddings_forgotten_until = last
             return len(found)
 
-        return self._in_steps(step)
+        return self._database.in_steps(step)
 
     def _predictions(self, model_sha256: str, before: datetime) -> int:
         old = (
@@ -112,26 +112,21 @@ class Retention:
             .order_by(PredictionRow.at)
             .limit(ROWS_AT_ONCE)
         )
-        return self._in_steps(lambda session: _delete(session, PredictionRow, PredictionRow.id, old))
+        return self._database.in_steps(lambda session: _delete(session, PredictionRow, PredictionRow.id, old))
 
     def _tallies(self, model_sha256: str, before: datetime, sums_before: datetime) -> int:
         with self._database.writing() as session:
             gone = session.execute(
                 delete(TallyRow).where(TallyRow.model_sha256 == model_sha256, TallyRow.start < before)
             )
+            session.execute(delete(RollupRow).where(RollupRow.model_sha256 == model_sha256, RollupRow.start < before))
+            # Sums of features of few rows say nearly as much as the embeddings themselves.
+            kept = RollupRow.model_sha256 == model_sha256, RollupRow.start < sums_before, RollupRow.features != b""
+            session.execute(update(RollupRow).where(*kept).values(features=b""))
             session.execute(
                 delete(MinuteRow).where(MinuteRow.model_sha256 == model_sha256, MinuteRow.minute < sums_before)
             )
         return int(gone.rowcount)  # type: ignore[attr-defined]
-
-    def _in_steps(self, step: Callable[[Session], int]) -> int:
-        gone = 0
-        while True:
-            with self._database.writing() as session:
-                number = step(session)
-            gone += number
-            if number < ROWS_AT_ONCE:
-                return gone
 
 
 def _delete(session: Session, table: type, key: object, old: object) -> int:

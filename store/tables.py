@@ -329,8 +329,31 @@ class AlarmRow(Base):
     judged_until: Mapped[datetime]
 
 
+class RollupRow(Base):
+    """What the predictions of a stretch of time add up to, by slice and process; see `store/rollups.py`."""
+
+    __tablename__ = "rollups"
+    __table_args__ = (Index("ix_rollups_model_slice_start", "model_sha256", "slice", "start"),)
+
+    model_sha256: Mapped[str] = mapped_column(ForeignKey("models.sha256"), primary_key=True)
+    seconds: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
+    slice: Mapped[str] = mapped_column(String(200), primary_key=True)
+    features_sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    writer: Mapped[UUID] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    scored: Mapped[int]
+    flagged: Mapped[int]
+    confident: Mapped[int]
+    confidence_sum: Mapped[float]
+    scores: Mapped[bytes]
+    confidences: Mapped[bytes]
+    features: Mapped[bytes]
+
+
 class MinuteRow(Base):
-    """Sums over one minute of one gateway, so that a window of any traffic is checked without its rows."""
+    """Sums by the minute as gateways before migration 0007 write them, which may run beside newer ones until each has
+    been restarted. Nothing reads them any more; the release after the next drops the table."""
 
     __tablename__ = "minutes"
 

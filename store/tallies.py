@@ -6,22 +6,28 @@ ones away in the same transaction.
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from store.engine import Database
+from store.stretches import (
+    DAY_SECONDS,
+    HOUR_SECONDS,
+    MINUTE_SECONDS,
+    ROLLED_UP,
+    floor,
+    is_old,
+    locked,
+)
 from store.tables import TallyRow
-from store.writing import MINUTE_SECONDS, TALLIED, add_tallies
+from store.writing import TALLIED, add_tallies
 
-HOUR_SECONDS, DAY_SECONDS = 3_600, 86_400
 # How old tallies are when the next wider ones take their place.
 MINUTES_ARE_KEPT, HOURS_ARE_KEPT = timedelta(days=3), timedelta(days=60)
-_ROLLED_UP = UUID(int=0)
 _ROWS_AT_ONCE = 5_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -71,53 +77,44 @@ class TallyRepository:
             return 0.0
         return float(int(total) / max((until - first) / timedelta(days=1), 1.0))
 
+    def counts(self, model_sha256: str, since: datetime, until: datetime) -> dict[datetime, int]:
+        """How many predictions are recorded, by the hour."""
+        query = select(TallyRow.start, TallyRow.count).where(
+            TallyRow.model_sha256 == model_sha256,
+            TallyRow.seconds <= HOUR_SECONDS,
+            TallyRow.start >= since,
+            TallyRow.start < until,
+        )
+        found: dict[datetime, int] = defaultdict(int)
+        with self._database.reading() as session:
+            for start, count in session.execute(query):
+                found[floor(start, HOUR_SECONDS)] += count
+        return dict(found)
+
     def roll_up(self, now: datetime) -> int:
         """Add minutes up to hours and hours to days where they are old enough, and say how many rows went."""
         minutes = self._roll_up(MINUTE_SECONDS, HOUR_SECONDS, now - MINUTES_ARE_KEPT)
         return minutes + self._roll_up(HOUR_SECONDS, DAY_SECONDS, now - HOURS_ARE_KEPT)
 
     def _roll_up(self, finer: int, wider: int, before: datetime) -> int:
-        # Whole stretches only: a part of one would come again.
-        edge = _floor(before, wider)
-        gone = 0
-        while step := self._roll_up_some(finer, wider, edge):
-            gone += step
-        return gone
+        old = select(TallyRow).where(*is_old(TallyRow, finer, wider, before)).order_by(TallyRow.start)
 
-    def _roll_up_some(self, finer: int, wider: int, edge: datetime) -> int:
-        old = (
-            select(TallyRow)
-            .where(TallyRow.seconds == finer, TallyRow.start < edge)
-            .order_by(TallyRow.start)
-            .limit(_ROWS_AT_ONCE)
-        )
-        with self._database.writing() as session:
-            if not self._database.is_sqlite:
-                old = old.with_for_update(skip_locked=True)
-            rows = list(session.scalars(old))
+        def step(session: Session) -> int:
+            rows = locked(self._database, session, old.limit(_ROWS_AT_ONCE))
             sums: dict[tuple[str, datetime], dict[str, Any]] = defaultdict(lambda: defaultdict(int))
             for row in rows:
-                one = sums[row.model_sha256, _floor(row.start, wider)]
+                one = sums[row.model_sha256, floor(row.start, wider)]
                 for name in TALLIED:
                     one[name] += getattr(row, name)
-                session.execute(
-                    delete(TallyRow).where(
-                        TallyRow.model_sha256 == row.model_sha256,
-                        TallyRow.seconds == finer,
-                        TallyRow.start == row.start,
-                        TallyRow.writer == row.writer,
-                    )
-                )
+                session.delete(row)
+            session.flush()
             add_tallies(
                 session.connection(),
                 [
-                    {"model_sha256": model_sha256, "seconds": wider, "start": start, "writer": _ROLLED_UP, **one}
-                    for (model_sha256, start), one in sorted(sums.items())
+                    {"model_sha256": model_sha256, "seconds": wider, "start": start, "writer": ROLLED_UP, **one}
+                    for (model_sha256, start), one in sums.items()
                 ],
             )
-        return len(rows)
+            return len(rows)
 
-
-def _floor(instant: datetime, seconds: int) -> datetime:
-    width = timedelta(seconds=seconds)
-    return _EPOCH + (instant - _EPOCH) // width * width
+        return self._database.in_steps(step)

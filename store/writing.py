@@ -18,11 +18,11 @@ from sqlalchemy.exc import DBAPIError
 
 from store.batches import COLUMNS, INPUT_COLUMNS, PredictionBatch
 from store.clock import new_id
+from store.stretches import MINUTE_SECONDS
 from store.tables import PredictionRow, TallyRow
 
 # A prediction gets its time when it is computed. One that is written later than this may miss the window it belongs to.
 LATE = timedelta(seconds=0.5)
-MINUTE_SECONDS = 60
 # What a tally counts; all of it adds up.
 TALLIED = ("count", "scored", "flagged", "confident", "confidence_sum")
 # Tallies are kept by process, so that gateways on one database never wait for each other's row.

@@ -3,8 +3,9 @@
 import logging
 
 from monitor.alerts.delivery import deliver_due
+from monitor.history.mending import mend
 from monitor.settings import MonitorSettings
-from monitor.watch import Watched, watch, worth_a_report
+from monitor.watch import Watched, alone, watch, worth_a_report
 from reports.columns import columns_page
 from reports.drift import drift_report
 from store import Store
@@ -19,12 +20,16 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
     Raises:
         LeaseLost: another monitor has taken over.
     """
-    watched = watch(store, settings) if lease is None else watch(store, settings, fence=lease.fence)
+    fence = alone if lease is None else lease.fence
+    watched = watch(store, settings, fence=fence)
     for one in watched:
         if worth_a_report(one):
             write_report(store, one, columns=settings.columns_report)
     deliver_due(store, settings)
-    store.keep_house(store.jobs.now())
+    now = store.jobs.now()
+    for model in store.models.all():
+        mend(store, model, now, fence)
+    store.keep_house(now)
     return watched
 
 

@@ -6,7 +6,6 @@ draws with the covariance of the reference's rows tell here: exact only for many
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from monitor.rows import Rows
 from monitor.shift.family import weigh
 from monitor.shift.window_test import groups_of
 from store.errors import BadInput
-from store.minutes import MinuteRepository
+from store.rollups import Rollup
 
 Floats = npt.NDArray[np.float64]
 
@@ -97,10 +96,9 @@ def check_sums(reference: Reference, sums: WindowSums, *, alpha: float = 0.01) -
     return SumsTest(family.p_value <= alpha, family.p_value, checks, sums.flagged / sums.count, sums.count)
 
 
-def sums_between(
-    minutes: MinuteRepository, model_sha256: str, reference: Reference, since: datetime, until: datetime
-) -> WindowSums:
-    """The sums that all gateways kept from one minute to another."""
+def sums_of(reference: Reference, rollups: Iterable[Rollup]) -> WindowSums:
+    """The sums of rollups that were added up by the reference's map."""
     sha256 = reference.row_features.sha256
-    records = minutes.between(model_sha256, since, until, sha256)
-    return total((WindowSums(sha256, one.count, one.flagged, one.sums) for one in records), reference)
+    # Those whose features are forgotten, or were never added up, say nothing here.
+    known = (one for one in rollups if one.features.size)
+    return total((WindowSums(sha256, one.count, one.flagged, one.features) for one in known), reference)

@@ -17,8 +17,9 @@ from store.clock import new_id
 from store.deliveries import DeliveryState
 from store.errors import NotFound, StoreUnavailable
 from store.groups import GroupRecord
-from store.minutes import MinuteRecord
+from store.quantiles import Quantiles
 from store.retention import Retention
+from store.rollups import Rollup, Stretch
 from store.runs import CheckResult, RunRecord, Verdict
 
 MODEL = "a" * 64
@@ -332,18 +333,65 @@ def test_an_alarm_is_kept_as_it_last_was_until_it_is_forgotten(store: Store) -> 
     assert store.alarms.all() == []
 
 
-def test_minutes_of_two_writers_lie_beside_each_other_and_each_replaces_its_own(store: Store) -> None:
+def rollup(count: int, *, width: int = 2) -> Rollup:
+    values = np.linspace(0, 1, count)
+    features = np.full(width, float(count))
+    return Rollup(count, count, 1, count, count / 2, Quantiles.of(values), Quantiles.of(values), features)
+
+
+def put_rollups(store: Store, *rollups: tuple[Stretch, Rollup]) -> None:
+    with store.writing() as transaction:
+        store.rollups.put(transaction, rollups)
+
+
+def test_rollups_of_two_writers_lie_beside_each_other_and_each_replaces_its_own(store: Store) -> None:
     register(store)
-    one, two = new_id(), new_id()
-    for writer, count in ((one, 1), (two, 5), (one, 3)):
-        record = MinuteRecord(MODEL, START, writer, "c" * 64, count, 1, np.array([0.5, count]))
-        with store.writing() as transaction:
-            store.minutes.put(transaction, [record])
-    found = store.minutes.between(MODEL, START, START + timedelta(minutes=1), "c" * 64)
-    assert sorted(minute.count for minute in found) == [3, 5]
-    assert sum(minute.sums[1] for minute in found) == 8
-    assert store.minutes.between(MODEL, START, START, "c" * 64) == []
-    assert store.minutes.between(MODEL, START, START + timedelta(minutes=1), "d" * 64) == []
+    one, two = (Stretch(MODEL, 60, START, "", "c" * 64, new_id()) for _ in range(2))
+    for stretch, count in ((one, 1), (two, 5), (one, 3)):
+        put_rollups(store, (stretch, rollup(count)))
+    until = START + timedelta(minutes=1)
+    found = store.rollups.between(MODEL, START, until, features_sha256="c" * 64)
+    assert sorted(one.count for _, one in found) == [3, 5]
+    whole = found[0][1] + found[1][1]
+    assert (whole.count, whole.features[1], len(whole.scores)) == (8, 8.0, 8)
+    assert store.rollups.between(MODEL, START, START) == []
+    assert store.rollups.between(MODEL, START, until, features_sha256="d" * 64) == []
+    assert store.rollups.counts(MODEL, START, until) == {START: 8}
+
+
+def test_old_minutes_become_hours_and_old_hours_days_and_nothing_is_lost(store: Store) -> None:
+    register(store)
+    for minute in range(0, 150, 7):
+        start = START + timedelta(minutes=minute)
+        put_rollups(store, (Stretch(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
+        hour = Stretch(MODEL, 3_600, START + timedelta(hours=minute // 60), "site=berlin", "c" * 64, new_id())
+        put_rollups(store, (hour, rollup(4)))
+    for days, widths in ((0.05, {60, 3_600}), (1, {3_600}), (90, {86_400})):
+        store.rollups.roll_up(START + timedelta(days=days))
+        day = START - timedelta(hours=12), START + timedelta(days=2)
+        found = store.rollups.between(MODEL, *day, features_sha256="c" * 64)
+        assert sum(one.count for _, one in found) == 220
+        assert sum(float(one.features[0]) for _, one in found) == 220
+        assert sum(len(one.scores) for _, one in found) == 220
+        slices = store.rollups.between(MODEL, *day, slice_="site=berlin")
+        assert sum(one.count for _, one in slices) == 88
+        assert {stretch.seconds for stretch, _ in (*found, *slices)} == widths
+        # A second time finds nothing more to do.
+        assert store.rollups.roll_up(START + timedelta(days=days)) == 0
+
+
+def test_an_hour_is_replaced_whole(store: Store) -> None:
+    register(store)
+    until = START + timedelta(hours=2)
+    for minute in (0, 59, 60):
+        start = START + timedelta(minutes=minute)
+        put_rollups(store, (Stretch(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
+    put_rollups(store, (Stretch(MODEL, 3_600, START, "site=berlin", "c" * 64, new_id()), rollup(4)))
+    with store.writing() as transaction:
+        again = (Stretch(MODEL, 60, START, "", "d" * 64, new_id()), rollup(3))
+        store.rollups.replace(transaction, MODEL, START, [again])
+    assert store.rollups.counts(MODEL, START, until) == {START: 3, START + timedelta(hours=1): 10}
+    assert store.rollups.between(MODEL, START, until, slice_="site=berlin") == []
 
 
 def test_frozen_evidence_reads_back(store: Store) -> None:

@@ -1,0 +1,95 @@
+"""History that is exact in the end: hours whose rollups hold another number of predictions than the record are added up
+again from it.
+
+Rollups are written beside the answers, so that a gateway that is killed takes its last seconds of them along, and what
+comes from a spool, from elsewhere or a second time is not in them or in them twice. Tallies are written with the
+predictions, in the same transaction, and say which hours are meant.
+"""
+
+import logging
+import sys
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from monitor.baseline import comparison
+from monitor.history.adding import Part, Place, add_up, features_sha256
+from monitor.reference import Reference
+from monitor.rows import Rows
+from monitor.slices import Slices
+from monitor.watch import Fence
+from store import Store
+from store.models import ModelRecord
+from store.rollups import Rollup, Stretch
+from store.stretches import HOUR_SECONDS, ROLLED_UP, floor
+
+logger = logging.getLogger(__name__)
+
+# Gateways write what they hold every few seconds; an hour is looked at once that is over.
+_SETTLED = timedelta(minutes=2)
+_LOOKED_BACK = timedelta(days=59)
+_HOURS_AT_ONCE = 100
+_HOUR, _MINUTE = timedelta(seconds=HOUR_SECONDS), timedelta(minutes=1)
+_INSTANT = timedelta(microseconds=1)
+
+
+def mend(store: Store, model: ModelRecord, now: datetime, fence: Fence) -> int:
+    """Add hours of one model up again where it is needed, and say how many; the latest first, and only so many at once.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
+        LeaseLost: another monitor has taken over.
+    """
+    since, until = floor(now - _LOOKED_BACK, HOUR_SECONDS), floor(now - _SETTLED, HOUR_SECONDS)
+    forgotten = store.models.embeddings_forgotten_until(model.sha256)
+    if forgotten is not None:
+        since = max(since, floor(forgotten, HOUR_SECONDS) + _HOUR)
+    recorded, known = (counts(model.sha256, since, until) for counts in (store.tallies.counts, store.rollups.counts))
+    wrong = sorted((hour for hour in {*recorded, *known} if recorded.get(hour) != known.get(hour)), reverse=True)
+    if not wrong:
+        return 0
+    reference = None if model.reference_sha256 is None else comparison(store, model)[0]
+    slices = Slices()
+    for hour in wrong[:_HOURS_AT_ONCE]:
+        rollups = _added_up(store, model.sha256, reference, hour, slices)
+        with store.writing() as transaction:
+            fence(transaction)
+            store.rollups.replace(transaction, model.sha256, hour, rollups)
+        logger.info("%s: the hour from %s was added up again from the record", model.name, hour)
+    return min(len(wrong), _HOURS_AT_ONCE)
+
+
+def _added_up(
+    store: Store, model_sha256: str, reference: Reference | None, hour: datetime, slices: Slices
+) -> list[tuple[Stretch, Rollup]]:
+    whole: dict[Place, Rollup] = {}
+    for place in range(60):
+        # By the minute, so that no hour is too full to be held.
+        start = hour + place * _MINUTE
+        part = _recorded(store, model_sha256, reference, start - _INSTANT, start + _MINUTE - _INSTANT)
+        if part is None:
+            continue
+        for key, rollup in add_up(reference, part, slices).items():
+            whole[key] = whole[key] + rollup if key in whole else rollup
+    sha256 = features_sha256(reference)
+    return [(Stretch(model_sha256, *key, sha256, ROLLED_UP), rollup) for key, rollup in whole.items()]
+
+
+def _recorded(
+    store: Store, model_sha256: str, reference: Reference | None, since: datetime, until: datetime
+) -> Part | None:
+    found = store.predictions.window(model_sha256, since, until, max_rows=sys.maxsize, rng=np.random.default_rng(0))
+    if not found.ids:
+        return None
+    rows: Rows | None = None
+    if reference is not None:
+        rows = reference.rows(found.embeddings, found.logits if reference.uses_logits else None)
+    scored = ~np.isnan(found.p_values)
+    return Part(
+        at=found.at,
+        tags=found.tags,
+        flagged=np.where(scored, found.flagged, -1).astype(np.int8),
+        scores=found.scores,
+        confidences=found.confidences,
+        rows=rows,
+    )
