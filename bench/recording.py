@@ -6,7 +6,9 @@ Contestants take turns in one run; figures are ratios.
 """
 
 import argparse
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +21,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from bench.full_store import ALERTS, REPORTS, fill
 from bench.gateways.contestants import Contestant, tidegate
 from bench.gateways.learners import LEARNERS
 from bench.gateways.load import load
@@ -178,51 +181,50 @@ def _raw(store: Store, batch: PredictionBatch) -> float:
 
 
 def _pages(chosen: argparse.Namespace) -> None:
-    """The pages' time with a full record."""
-    rng = np.random.default_rng(0)
+    """The pages' time over a full record, on both databases, and the monitor's memory when it looks at it."""
     served = LEARNERS["tabular"]()
-    table = []
-    with tempfile.TemporaryDirectory(dir=WORK) as folder:
-        url = f"sqlite:///{folder}/full.db"
-        contestant = tidegate(served, "--database", url)
-        with contestant.running(served) as running:
-            load(running.url, running.body, running.content_type, 1, 1)
-            store = Store(Database(StoreSettings(database=url)))
-            sha256 = store.models.all()[0].sha256
-            _fill(store, sha256, chosen.rows, rng)
-            store.close()
-            address = running.url.removesuffix("/v1/predict")
-            for path in ("/", "/reports", "/alerts", "/v1/models"):
-                times = []
-                for _ in range(5):
-                    began = time.perf_counter()
-                    httpx.get(f"{address}{path}", headers={"accept": "text/html"}, timeout=120).raise_for_status()
-                    times.append(1e3 * (time.perf_counter() - began))
-                table.append((path, f"{statistics.median(times):.0f} ms", "200 ms"))
-    note = f"Median of five, with {chosen.rows:,} predictions of 30 days recorded in SQLite."
-    publish("recording-pages", "Recording: pages", ["page", "time", "at most"], table, note, COMMAND)
+    paths = ("/", "/history?span=day", "/history?span=week", "/history?span=month", "/reports", "/alerts", "/v1/models")
+    times: dict[str, dict[str, float]] = {path: {} for path in paths}
+    memory = {}
+    with _postgresql() as postgresql, tempfile.TemporaryDirectory(dir=WORK) as folder:
+        for name, url in (("SQLite", f"sqlite:///{folder}/full.db"), ("PostgreSQL", postgresql)):
+            database = Database(StoreSettings(database=url))
+            migrate.upgrade(database)
+            with tidegate(served, "--database", url).running(served) as running:
+                store = Store(database)
+                fill(store, store.models.all()[0].sha256, served.reference, chosen.rows)
+                address = running.url.removesuffix("/v1/predict")
+                for path in paths:
+                    times[path][name] = _page_ms(f"{address}{path}")
+                memory[name] = _looked_in(url)
+                store.close()
+    rows = [[path, *(f"{times[path][name]:.0f}" for name in memory), "200"] for path in paths]
+    note = (
+        f"Milliseconds, median of five, with {chosen.rows:,} predictions of 30 days by ten sites, {REPORTS:,} reports and "
+        f"{ALERTS:,} open alerts. One look of the monitor at it all took at most "
+        f"{' and '.join(f'{megabytes:,.0f} MB on {name}' for name, megabytes in memory.items())}."
+    )
+    publish("recording-pages", "Recording: pages", ["page", *memory, "at most"], rows, note, COMMAND)
 
 
-def _fill(store: Store, sha256: str, rows: int, rng: np.random.Generator) -> None:
-    """Many predictions, quickly: small embeddings, as no page reads one."""
-    start = datetime.now(UTC) - timedelta(days=30)
-    step = 50_000
-    for first in range(0, rows, step):
-        batch = _batch(1, rng, start, 1.0)
-        seconds = 30 * 86_400 / rows * step
-        at = [start + timedelta(seconds=seconds * (first / step + place / step)) for place in range(step)]
-        columns = {
-            "ids": [new_id() for _ in range(step)],
-            "at": at,
-            "flagged": (rng.uniform(size=step) < 0.01).tolist(),
-            "embeddings": np.zeros((step, 4), np.float32),
-            "logits": np.zeros((step, 2), np.float32),
-        }
-        single = {name: value for name, value in vars(batch).items() if name not in columns}
-        lists = {name: value * step for name, value in single.items() if isinstance(value, list)}
-        whole = PredictionBatch(**{**single, **lists, **columns, "model_sha256": sha256, "repeatable": False})
-        store.predictions.record_batches([whole])
-        print(f"  {first + step:,} of {rows:,}", file=sys.stderr, flush=True)
+def _page_ms(address: str) -> float:
+    times = []
+    for _ in range(6):
+        began = time.perf_counter()
+        httpx.get(address, headers={"accept": "text/html"}, timeout=300).raise_for_status()
+        times.append(1e3 * (time.perf_counter() - began))
+    # The first one after the fill reads from the disk.
+    return statistics.median(times[1:])
+
+
+def _looked_in(url: str) -> float:
+    """The most memory that one look of the monitor took, in MB, in a process of its own."""
+    command = [str(Path(sys.executable).with_name("tidegate")), "monitor", "--once", "--database", url]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        print(f"  the look ended with {os.waitstatus_to_exitcode(status)}", file=sys.stderr)
+    return usage.ru_maxrss / 1e3
 
 
 if __name__ == "__main__":

@@ -20,12 +20,15 @@ from store.clock import utc_now
 from store.deliveries import DeliveryState
 from store.models import ModelRecord
 from store.predictions import Agreement
+from store.rollups import ALL
 from store.runs import RunRecord
 from store.stretches import HOUR_SECONDS, floor
 
 RUNS = 100
 LATEST = 5
 CLASSES_SHOWN = 10
+# Of those that fire now; the rest are counted.
+ALERTS_SHOWN, ALERTS_IN_SHORT = 100, 10
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def index(
         reference=reference,
         predictions=store.tallies.total(model.sha256).count,
         firing=store.alerts.all(AlertState.FIRING),
+        shown=ALERTS_IN_SHORT,
         runs=runs,
         reported={entry.run_id for entry in store.reports.recent(limit=RUNS)},
         curl=curl,
@@ -142,12 +146,12 @@ def index(
 def _last_day(store: Store, model: ModelRecord, reference: Reference) -> SumsTest | None:
     """The last 24 hours from what gateways add up; None where that is too little to say."""
     until = utc_now()
-    sha256 = reference.row_features.sha256
     # Hours are whole: minutes of the first one may have become one already.
     since = floor(until - timedelta(days=1), HOUR_SECONDS)
-    rollups = store.rollups.between(model.sha256, since, until, features_sha256=sha256)
-    sums = sums_of(reference, (rollup for _, rollup in rollups))
-    return check_sums(reference, sums) if sums.count >= FEWEST_ROWS else None
+    rollup = store.rollups.sums(model.sha256, since, until, reference.row_features.sha256).get(ALL)
+    if rollup is None or rollup.count < FEWEST_ROWS:
+        return None
+    return check_sums(reference, sums_of(reference, rollup))
 
 
 def _accuracy(store: Store, runs: Sequence[RunRecord]) -> dict[str, Any] | None:
@@ -174,11 +178,12 @@ def reports(store: Store, where: str) -> str:
 
 def alerts(store: Store, destinations: Sequence[str], where: str) -> str:
     """The alerts and what became of them; `where` is the gateway's origin."""
-    counts = store.deliveries.counts()
+    counts, everything = store.deliveries.counts(), store.alerts.all()
     return page(
         "alerts.html",
         here="/alerts",
-        alerts=store.alerts.all(),
+        alerts=everything[:ALERTS_SHOWN],
+        more=everything[ALERTS_SHOWN:],
         names={model.sha256: model.name for model in store.models.all()},
         events=store.alerts.events(limit=50),
         pending=counts[DeliveryState.PENDING],

@@ -47,6 +47,20 @@ def bar(x: float, y: float, width: float, height: float, class_: str, hint: str)
     return element("rect", title(hint), x=x, y=y, width=max(width, 0.0), height=max(height, 0.0), class_=class_)
 
 
+def line(points: Iterable[tuple[float, float] | None], class_: str) -> str:
+    """A line through points, broken where there is None."""
+    path, pen = "", "M"
+    for point in points:
+        if point is None:
+            pen = "M"
+            continue
+        path += f"{pen}{_number(point[0])} {_number(point[1])}"
+        # A point alone still shows, by its round end.
+        path += "h0" if pen == "M" else ""
+        pen = "L"
+    return element("path", d=path, class_=class_) if path else ""
+
+
 def dots(points: Iterable[tuple[float, float]], class_: str) -> str:
     """Many points as one path: strokes of no length with round ends are drawn as discs."""
     path = "".join(f"M{_number(x)} {_number(y)}h0" for x, y in points)

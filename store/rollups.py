@@ -13,7 +13,7 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, load_only
 
 from store.engine import Database
@@ -110,37 +110,74 @@ class RollupRepository:
         self.put(session, rollups)
 
     def between(
+        self, model_sha256: str, since: datetime, until: datetime, *, slice_: str = ALL
+    ) -> list[tuple[Stretch, Rollup]]:
+        """The rollups of one slice that begin at `since` or after it and before `until`, in order of time; without the
+        sums of features, which are most of what a rollup takes."""
+        query = (
+            select(RollupRow)
+            .where(
+                RollupRow.model_sha256 == model_sha256,
+                RollupRow.slice == slice_,
+                RollupRow.start >= since,
+                RollupRow.start < until,
+            )
+            .order_by(RollupRow.start)
+            .options(load_only(*_SUMS, RollupRow.scores, RollupRow.confidences))
+        )
+        with self._database.reading() as session:
+            return [(_stretch(row), _rollup(row, with_features=False)) for row in session.scalars(query)]
+
+    def sums(
         self,
         model_sha256: str,
         since: datetime,
         until: datetime,
-        *,
-        slice_: str | None = ALL,
-        features_sha256: str | None = None,
-    ) -> list[tuple[Stretch, Rollup]]:
-        """The rollups that begin at `since` or after it and before `until`, in order of time.
-
-        Args:
-            model_sha256: of which model.
-            since: the first start.
-            until: no start from here on.
-            slice_: of one slice; None for all of them, that of all predictions among them.
-            features_sha256: only those added up by this map, with the sums of features; by default all, without these,
-                which are most of what a rollup takes.
-        """
-        query = (
-            select(RollupRow)
-            .where(RollupRow.model_sha256 == model_sha256, RollupRow.start >= since, RollupRow.start < until)
-            .order_by(RollupRow.start)
+        features_sha256: str,
+        slices: Sequence[str] = (ALL,),
+    ) -> dict[str, Rollup]:
+        """What slices add up to by one map of features, these sums among it and no sketches. Rollups without features, as
+        they were forgotten, are left out."""
+        query = select(RollupRow.slice, RollupRow.count, RollupRow.scored, RollupRow.flagged, RollupRow.features).where(
+            RollupRow.model_sha256 == model_sha256,
+            RollupRow.slice.in_(slices),
+            RollupRow.start >= since,
+            RollupRow.start < until,
+            RollupRow.features_sha256 == features_sha256,
+            RollupRow.features != b"",
         )
-        if slice_ is not None:
-            query = query.where(RollupRow.slice == slice_)
-        if features_sha256 is None:
-            query = query.options(load_only(*_SUMS, RollupRow.scores, RollupRow.confidences))
-        else:
-            query = query.where(RollupRow.features_sha256 == features_sha256)
+        found: dict[str, Rollup] = {}
         with self._database.reading() as session:
-            return [(_stretch(row), _rollup(row, features_sha256 is not None)) for row in session.scalars(query)]
+            for name, count, scored, flagged, features in session.execute(query):
+                one = Rollup(count, scored, flagged, features=_features(features))
+                found[name] = found[name] + one if name in found else one
+        return found
+
+    def by_slice(self, model_sha256: str, since: datetime, until: datetime) -> dict[str, Rollup]:
+        """What each slice adds up to, the largest first; without sketches and features, so that there may be many."""
+        query = (
+            select(
+                RollupRow.slice,
+                func.sum(RollupRow.count),
+                func.sum(RollupRow.scored),
+                func.sum(RollupRow.flagged),
+                func.sum(RollupRow.confident),
+                func.sum(RollupRow.confidence_sum),
+            )
+            .where(
+                RollupRow.model_sha256 == model_sha256,
+                RollupRow.slice != ALL,
+                RollupRow.start >= since,
+                RollupRow.start < until,
+            )
+            .group_by(RollupRow.slice)
+            .order_by(func.sum(RollupRow.count).desc(), RollupRow.slice)
+        )
+        with self._database.reading() as session:
+            return {
+                name: Rollup(int(count), int(scored), int(flagged), int(confident), float(confidence))
+                for name, count, scored, flagged, confident, confidence in session.execute(query)
+            }
 
     def counts(self, model_sha256: str, since: datetime, until: datetime) -> dict[datetime, int]:
         """How many predictions are added up, by the hour."""
@@ -169,7 +206,7 @@ class RollupRepository:
             rows = locked(self._database, session, old.order_by(RollupRow.start))
             sums: dict[Stretch, Rollup] = {}
             for row in rows:
-                stretch, rollup = _stretch(row), _rollup(row, True)
+                stretch, rollup = _stretch(row), _rollup(row)
                 start = floor(stretch.start, wider)
                 wide = Stretch(
                     stretch.model_sha256, wider, start, stretch.slice, stretch.features_sha256, writer=ROLLED_UP
@@ -179,7 +216,7 @@ class RollupRepository:
             session.flush()
             for wide, rollup in sums.items():
                 there = session.get(RollupRow, _key(wide))
-                whole = rollup if there is None else _rollup(there, True) + rollup
+                whole = rollup if there is None else _rollup(there) + rollup
                 self.put(session, [(wide, whole)])
             return len(rows)
 
@@ -224,7 +261,7 @@ def _stretch(row: RollupRow) -> Stretch:
     return Stretch(row.model_sha256, row.seconds, row.start, row.slice, row.features_sha256, row.writer)
 
 
-def _rollup(row: RollupRow, with_features: bool) -> Rollup:
+def _rollup(row: RollupRow, *, with_features: bool = True) -> Rollup:
     return Rollup(
         row.count,
         row.scored,
@@ -233,5 +270,9 @@ def _rollup(row: RollupRow, with_features: bool) -> Rollup:
         row.confidence_sum,
         Quantiles.from_bytes(row.scores),
         Quantiles.from_bytes(row.confidences),
-        np.frombuffer(row.features, "<f4").astype(np.float64) if with_features else np.zeros(0),
+        _features(row.features) if with_features else np.zeros(0),
     )
+
+
+def _features(content: bytes) -> Floats:
+    return np.frombuffer(content, "<f4").astype(np.float64)

@@ -9,6 +9,7 @@ from monitor.watch import Watched, alone, watch, worth_a_report
 from reports.columns import columns_page
 from reports.drift import drift_report
 from store import Store
+from store.errors import LeaseLost, TidegateError
 from store.jobs import Lease
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,12 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
     deliver_due(store, settings)
     now = store.jobs.now()
     for model in store.models.all():
-        mend(store, model, now, fence)
+        try:
+            mend(store, model, now, fence)
+        except LeaseLost:
+            raise
+        except TidegateError:
+            logger.exception("the history of %s could not be mended; the next look tries again", model.name)
     store.keep_house(now)
     return watched
 

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 # Gateways write what they hold every few seconds; an hour is looked at once that is over.
 _SETTLED = timedelta(minutes=2)
 _LOOKED_BACK = timedelta(days=59)
-_HOURS_AT_ONCE = 100
+# So many predictions are read at one look, or one hour of more.
+_ROWS_AT_ONCE = 200_000
 _HOUR, _MINUTE = timedelta(seconds=HOUR_SECONDS), timedelta(minutes=1)
 _INSTANT = timedelta(microseconds=1)
 
@@ -49,14 +50,17 @@ def mend(store: Store, model: ModelRecord, now: datetime, fence: Fence) -> int:
     if not wrong:
         return 0
     reference = None if model.reference_sha256 is None else comparison(store, model)[0]
-    slices = Slices()
-    for hour in wrong[:_HOURS_AT_ONCE]:
+    slices, rows, mended = Slices(), 0, 0
+    for hour in wrong:
         rollups = _added_up(store, model.sha256, reference, hour, slices)
         with store.writing() as transaction:
             fence(transaction)
             store.rollups.replace(transaction, model.sha256, hour, rollups)
         logger.info("%s: the hour from %s was added up again from the record", model.name, hour)
-    return min(len(wrong), _HOURS_AT_ONCE)
+        mended, rows = mended + 1, rows + recorded.get(hour, 0)
+        if rows >= _ROWS_AT_ONCE:
+            break
+    return mended
 
 
 def _added_up(

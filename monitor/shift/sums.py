@@ -96,9 +96,6 @@ def check_sums(reference: Reference, sums: WindowSums, *, alpha: float = 0.01) -
     return SumsTest(family.p_value <= alpha, family.p_value, checks, sums.flagged / sums.count, sums.count)
 
 
-def sums_of(reference: Reference, rollups: Iterable[Rollup]) -> WindowSums:
-    """The sums of rollups that were added up by the reference's map."""
-    sha256 = reference.row_features.sha256
-    # Those whose features are forgotten, or were never added up, say nothing here.
-    known = (one for one in rollups if one.features.size)
-    return total((WindowSums(sha256, one.count, one.flagged, one.features) for one in known), reference)
+def sums_of(reference: Reference, rollup: Rollup) -> WindowSums:
+    """The sums of a rollup that was added up by the reference's map."""
+    return WindowSums(reference.row_features.sha256, rollup.count, rollup.flagged, rollup.features)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from serving.routes import alerts, health, ingest, model, open_inference, pages, predict, reports, try_it
+from serving.routes import alerts, health, history, ingest, model, open_inference, pages, predict, reports, try_it
 
 ROUTERS: tuple[APIRouter, ...] = (
     predict.router,
@@ -12,6 +12,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     alerts.router,
     reports.router,
+    history.router,
     try_it.router,
     pages.router,
 )

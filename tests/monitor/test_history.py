@@ -46,11 +46,13 @@ def written(store: Store, reference: Reference, given: list[PredictionBatch]) ->
 
 
 def whole(store: Store, reference: Reference, slice_: str = "") -> Rollup:
-    sha256 = reference.row_features.sha256
+    """Everything that is known of a slice, sketches and sums of features."""
     total = Rollup()
-    for _, rollup in store.rollups.between(MODEL, *WHOLE, slice_=slice_, features_sha256=sha256):
+    for _, rollup in store.rollups.between(MODEL, *WHOLE, slice_=slice_):
         total = total + rollup
-    return total
+    sums = store.rollups.sums(MODEL, *WHOLE, reference.row_features.sha256, [slice_])[slice_]
+    assert (sums.count, sums.flagged) == (total.count, total.flagged)
+    return replace(total, features=sums.features)
 
 
 def test_what_a_gateway_writes_is_what_the_rows_add_up_to(
@@ -65,9 +67,9 @@ def test_what_a_gateway_writes_is_what_the_rows_add_up_to(
     )
     expected = WindowSums.of(reference, rows)
     assert (found.count, found.scored, found.confident) == (60, 60, 60)
-    assert found.flagged == expected.flagged == sum(sum(map(bool, batch.flagged)) for batch in given)
-    np.testing.assert_allclose(sums_of(reference, [found]).features, expected.features, atol=0.02)
-    assert found.confidence_sum == pytest.approx(sum(sum(batch.confidences) for batch in given))
+    assert found.flagged == expected.flagged == sum(batch.flagged.count(True) for batch in given)
+    np.testing.assert_allclose(sums_of(reference, found).features, expected.features, atol=0.02)
+    assert found.confidence_sum == pytest.approx(sum(one or 0.0 for batch in given for one in batch.confidences))
     assert len(found.scores) == 60
     assert [whole(store, reference, f"site={site}").count for site in ("berlin", "paris")] == [30, 30]
     assert store.rollups.counts(MODEL, *WHOLE) == store.tallies.counts(MODEL, *WHOLE)
@@ -107,7 +109,7 @@ def test_an_hour_that_differs_from_the_record_is_added_up_again(
     assert found.count == 30
     # Recorded embeddings are float16.
     np.testing.assert_allclose(
-        sums_of(reference, [found]).features, WindowSums.of(reference, rows).features, rtol=0.02, atol=1.0
+        sums_of(reference, found).features, WindowSums.of(reference, rows).features, rtol=0.02, atol=1.0
     )
     assert [whole(store, reference, f"site={site}").count for site in ("berlin", "paris")] == [20, 10]
     assert mend(store, model, HOUR + timedelta(minutes=64), alone) == 0

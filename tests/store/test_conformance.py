@@ -350,12 +350,12 @@ def test_rollups_of_two_writers_lie_beside_each_other_and_each_replaces_its_own(
     for stretch, count in ((one, 1), (two, 5), (one, 3)):
         put_rollups(store, (stretch, rollup(count)))
     until = START + timedelta(minutes=1)
-    found = store.rollups.between(MODEL, START, until, features_sha256="c" * 64)
-    assert sorted(one.count for _, one in found) == [3, 5]
-    whole = found[0][1] + found[1][1]
-    assert (whole.count, whole.features[1], len(whole.scores)) == (8, 8.0, 8)
+    found = store.rollups.between(MODEL, START, until)
+    assert sorted((rollup.count, len(rollup.scores)) for _, rollup in found) == [(3, 3), (5, 5)]
+    whole = store.rollups.sums(MODEL, START, until, "c" * 64)[""]
+    assert (whole.count, whole.features[1]) == (8, 8.0)
     assert store.rollups.between(MODEL, START, START) == []
-    assert store.rollups.between(MODEL, START, until, features_sha256="d" * 64) == []
+    assert store.rollups.sums(MODEL, START, until, "d" * 64) == {}
     assert store.rollups.counts(MODEL, START, until) == {START: 8}
 
 
@@ -369,9 +369,14 @@ def test_old_minutes_become_hours_and_old_hours_days_and_nothing_is_lost(store: 
     for days, widths in ((0.05, {60, 3_600}), (1, {3_600}), (90, {86_400})):
         store.rollups.roll_up(START + timedelta(days=days))
         day = START - timedelta(hours=12), START + timedelta(days=2)
-        found = store.rollups.between(MODEL, *day, features_sha256="c" * 64)
+        found = store.rollups.between(MODEL, *day)
+        sums = store.rollups.sums(MODEL, *day, "c" * 64, ["", "site=berlin"])
+        assert {name: (one.count, one.features[0]) for name, one in sums.items()} == {
+            "": (220, 220.0),
+            "site=berlin": (88, 88.0),
+        }
+        assert {name: one.count for name, one in store.rollups.by_slice(MODEL, *day).items()} == {"site=berlin": 88}
         assert sum(one.count for _, one in found) == 220
-        assert sum(float(one.features[0]) for _, one in found) == 220
         assert sum(len(one.scores) for _, one in found) == 220
         slices = store.rollups.between(MODEL, *day, slice_="site=berlin")
         assert sum(one.count for _, one in slices) == 88

@@ -1,0 +1,40 @@
+"""What predictions add up to over time: a page and its JSON share an address."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from reports.history import SPANS, document, history, history_page
+from serving.negotiation import wants_html
+from serving.routes.state import Shared, json_response, origin_of
+from store.errors import NotFound
+
+router = APIRouter(tags=["reports"])
+
+
+@router.get("/history")
+def over_time(
+    request: Request,
+    state: Shared,
+    model: Annotated[
+        str | None, Query(description="a name or the beginning of a SHA-256; the default is the first")
+    ] = None,
+    span: Annotated[str, Query(description=f"how far back: {', '.join(SPANS)}")] = "day",
+) -> Response:
+    """Counts, flagged shares, quantiles of scores and confidences, in all and by slice. HTML for browsers, else JSON."""
+    store = state.store
+    asked = state.deployments.all[0].live.model.sha256 if model is None else model
+    known = store.models.called(asked)
+    if not known:
+        raise NotFound(f"No model {asked!r} was ever served from this database.")
+    served = {
+        gateway.model.sha256: gateway.reference for one in state.deployments.all for gateway in one.by_role.values()
+    }
+    # Of several of one name, the one that is served.
+    chosen = next((one for one in known if one.sha256 in served), known[0])
+    found = history(store, chosen, served.get(chosen.sha256), span, store.database.utc_now())
+    if not wants_html(request):
+        return json_response(document(found))
+    names = list(dict.fromkeys(one.name for one in store.models.all()))
+    return HTMLResponse(history_page(found, names, origin_of(request)))
