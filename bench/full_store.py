@@ -67,14 +67,14 @@ def _rollups(
     rng: np.random.Generator,
 ) -> None:
     """As gateways write them: of every hour and site, and of the last hours by the minute."""
-    n = min(2_000, len(reference.held_out))
-    held_out = reference.held_out.take(rng.choice(len(reference.held_out), n, replace=False))
     features = reference.row_features.sha256
     hour, last = floor(start, HOUR_SECONDS), floor(now, HOUR_SECONDS)
     while hour <= last:
         minutes = range(60) if now - hour < timedelta(hours=6) else [None]
+        n = 2_000 // len(minutes)
         made = []
         for minute in minutes:
+            held_out = reference.held_out.take(rng.integers(0, len(reference.held_out), n))
             at = hour if minute is None else hour + timedelta(minutes=minute)
             part = Part(
                 [at] * n,

@@ -11,7 +11,7 @@ from reports.render import page
 from store import Store
 from store.errors import NotFound
 from store.models import ModelRecord
-from store.rollups import Rollup
+from store.rollups import ALL, Rollup
 from store.stretches import DAY_SECONDS, HOUR_SECONDS, floor
 
 SCORE_SHARES = (0.5, 0.9, 0.99)
@@ -20,7 +20,7 @@ SLICES_SHOWN = 20
 # A test of one takes ten milliseconds, and past a week its sums are too many to be read for a page.
 SLICES_COMPARED = 10
 _LONGEST_COMPARED = timedelta(days=7)
-_HEIGHT = 150
+_HEIGHT, _LABEL = 150.0, 12
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class SliceLine:
-    """One slice. `p_value` is of the difference from held-out training data, None where that can't be said."""
+    """One slice. `p_value` is of its difference from all other predictions, None where that can't be said."""
 
     slice: str
     count: int
@@ -88,7 +88,7 @@ def history(store: Store, model: ModelRecord, reference: Reference | None, span:
     Args:
         store: the record.
         model: of which model.
-        reference: what its slices are compared with.
+        reference: by whose features slices are compared.
         span: a key of `SPANS`.
         now: where it ends.
 
@@ -159,10 +159,13 @@ def _slices(
     shown = dict(list(all_of_them.items())[:SLICES_SHOWN])
     tests: dict[str, SumsTest] = {}
     if reference is not None and until - since <= _LONGEST_COMPARED:
-        compared = list(shown)[:SLICES_COMPARED]
-        sums = store.rollups.sums(model.sha256, since, until, reference.row_features.sha256, compared)
-        enough = {name: rollup for name, rollup in sums.items() if rollup.count >= FEWEST_ROWS}
-        tests = {name: check_sums(reference, sums_of(reference, rollup)) for name, rollup in enough.items()}
+        compared = [ALL, *list(shown)[:SLICES_COMPARED]]
+        known = store.rollups.sums(model.sha256, since, until, reference.row_features.sha256, compared)
+        sums = {name: sums_of(reference, rollup) for name, rollup in known.items()}
+        for name, one in sums.items():
+            rest = sums[ALL] - one if ALL in sums else one
+            if name != ALL and min(one.count, rest.count) >= FEWEST_ROWS:
+                tests[name] = check_sums(reference, one, against=rest)
     lines = [
         SliceLine(
             name,
@@ -190,7 +193,7 @@ def _charts(found: History) -> list[dict[str, str]]:
 
 def _counts(found: History) -> dict[str, str]:
     x, y = _scales(found, max(bar.count for bar in found.bars) * 1.08)
-    parts = [svg.vertical_axis(y, x.start, x.end, [(tick, f"{tick:,.0f}") for tick in svg.ticks(0, y.high, 3)])]
+    parts = [svg.vertical_axis(y, x.start, x.end, [(tick, _short(tick)) for tick in svg.ticks(0, y.high, 3)])]
     for place, bar in enumerate(found.bars):
         hint = f"{bar.count:,} predictions, {bar.flagged:,} flagged, from {_words(found, bar.start)}"
         left, width = x(place) + 1, x(1) - x(0) - 2
@@ -228,15 +231,17 @@ def _quantiles(found: History, name: str, field: str, shares: tuple[float, ...],
     high = 1.0 if field == "confidence" else max(high, mark or 0.0) * 1.1
     x, y = _scales(found, high)
     parts = [svg.vertical_axis(y, x.start, x.end, [(tick, f"{tick:g}") for tick in svg.ticks(0, high, 3)])]
-    for place, share in enumerate(shares):
+    for place in range(len(shares)):
         points = [None if row is None else (x(bar + 0.5), y(row[place])) for bar, row in enumerate(rows)]
         parts.append(svg.line(points, f"line q{place}"))
-        last = next(((bar, row) for bar, row in reversed(list(enumerate(rows))) if row), None)
-        if last is not None:
-            where, row = last
-            parts.append(
-                svg.text(x(where + 0.5) - 4, y(row[place]) - 4, f"{share:.0%}", class_="tick", text_anchor="end")
-            )
+    last = max(bar for bar, row in enumerate(rows) if row)
+    labels = zip(shares, rows[last] or [], strict=True)
+    under = _HEIGHT
+    for share, value in sorted(labels, key=lambda label: label[1]):
+        # One that would lie on the one before is left out.
+        if under - y(value) > _LABEL:
+            under = y(value)
+            parts.append(svg.text(x(last + 0.5) - 4, under - 4, f"{share:.0%}", class_="tick", text_anchor="end"))
     if mark is not None and mark < high:
         parts.append(svg.element("line", x1=x.start, x2=x.end, y1=y(mark), y2=y(mark), class_="mark"))
     words = ", ".join(f"{share:.0%}" for share in shares)
@@ -252,6 +257,13 @@ def _chart(found: History, x: svg.Scale, title: str, lead: str, parts: list[str]
     ends = [(0.0, _words(found, found.bars[0].start)), (float(len(found.bars)), _words(found, found.until))]
     parts.append(svg.horizontal_axis(x, _HEIGHT, ends))
     return {"title": title, "lead": lead, "drawing": svg.figure(_HEIGHT + 28, "".join(parts), title, wide=False)}
+
+
+def _short(number: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:g}{letter}"
+    return f"{number:g}"
 
 
 def _words(found: History, instant: datetime) -> str:

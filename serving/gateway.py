@@ -99,7 +99,7 @@ class Gateway:
             reference=None if reference is None else encode(reference),
         )
         self._recorder = Recorder(store, self.model.sha256, keep_inputs=settings.record_inputs)
-        self._history = HistoryWriter(store, self.model.sha256, reference)
+        self.history = HistoryWriter(store, self.model.sha256, reference)
         self._pipeline: Pipeline[Arrived, Answered, Computed] = Pipeline(
             self._decode,
             self._run,
@@ -125,7 +125,7 @@ class Gateway:
     def start(self) -> None:
         """Begin to answer; call inside the running event loop."""
         self._pipeline.start()
-        self._history.start()
+        self.history.start()
         self.ready = True
 
     async def stop(self) -> None:
@@ -133,7 +133,7 @@ class Gateway:
         self.ready = False
         await self._pipeline.stop()
         # It writes what it holds, and nobody else is to wait for that.
-        await asyncio.to_thread(self._history.stop)
+        await asyncio.to_thread(self.history.stop)
 
     async def predict(
         self,
@@ -215,7 +215,7 @@ class Gateway:
         recorded = time.perf_counter()
         for _, computed in passes:
             computed.recorded = recorded
-            self._history.add(computed.batch, computed.scores)
+            self.history.add(computed.batch, computed.scores)
         return [_answers(jobs, computed) for jobs, computed in passes]
 
 

@@ -53,8 +53,8 @@ class Rollup:
     """Sums and sketches of predictions; two of them add up.
 
     `count` are all, `scored` and `flagged` of these, `confident` those with a confidence, `confidence_sum` the sum of it.
-    `scores` and `confidences` are sketches of quantiles, `features` `(f,)` the sums of the rows' features, empty where
-    there is no reference.
+    `scores` and `confidences` are sketches of quantiles, `features` the sums of the rows' features and of the
+    squares of these `(2 f,)`, empty where there is no reference.
     """
 
     count: int = 0

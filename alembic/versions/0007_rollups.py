@@ -1,6 +1,7 @@
 """What predictions add up to by stretch of time and slice, with sketches of quantiles.
 
-The table of sums by the minute stays for gateways that have not been restarted yet; what it holds is taken over.
+The table of sums by the minute stays for gateways that have not been restarted yet; the monitor adds up again from the
+record what it held.
 """
 
 import sqlalchemy as sa
@@ -35,14 +36,6 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_rollups_model_slice_start", "rollups", ["model_sha256", "slice", "start"])
-    nothing = "X''" if op.get_bind().dialect.name == "sqlite" else "''\\:\\:bytea"
-    op.execute(
-        f"""
-        INSERT INTO rollups
-        SELECT model_sha256, 60, minute, '', features_sha256, writer, count, count, flagged, 0, 0.0,
-        {nothing}, {nothing}, sums FROM minutes
-        """
-    )
 
 
 def downgrade() -> None:

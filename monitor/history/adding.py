@@ -62,7 +62,8 @@ def add_up(reference: Reference | None, part: Part, slices: Slices) -> dict[Plac
     features = None
     if reference is not None and part.rows is not None:
         found = reference.row_features
-        features = found.rows(part.rows) + found.centre
+        raw = (found.rows(part.rows) + found.centre).astype(np.float64)
+        features = np.concatenate([raw, raw**2], axis=1)
     return {place: _of(part, features, np.asarray(where, np.intp)) for place, where in _places(part, slices).items()}
 
 
@@ -79,7 +80,7 @@ def _places(part: Part, slices: Slices) -> dict[Place, list[int]]:
     return found
 
 
-def _of(part: Part, features: npt.NDArray[np.float32] | None, where: npt.NDArray[np.intp]) -> Rollup:
+def _of(part: Part, features: Floats | None, where: npt.NDArray[np.intp]) -> Rollup:
     flagged, confidences = part.flagged[where], part.confidences[where]
     known = np.isfinite(confidences)
     return Rollup(
@@ -90,5 +91,5 @@ def _of(part: Part, features: npt.NDArray[np.float32] | None, where: npt.NDArray
         confidence_sum=float(confidences[known].sum()),
         scores=Quantiles.of(part.scores[where]),
         confidences=Quantiles.of(confidences),
-        features=np.zeros(0) if features is None else features[where].sum(axis=0, dtype=np.float64),
+        features=np.zeros(0) if features is None else features[where].sum(axis=0),
     )

@@ -38,6 +38,7 @@ class HistoryWriter:
         # what was written under the first may be rolled up by then.
         self._open: dict[Place, tuple[UUID, Rollup]] = {}
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._write_now_and_then, name="history", daemon=True)
 
@@ -58,14 +59,19 @@ class HistoryWriter:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._write()
+        self.write()
 
     def _write_now_and_then(self) -> None:
         while not self._stopped.wait(SECONDS_BETWEEN_WRITES):
             try:
-                self._write()
+                self.write()
             except Exception:
                 logger.exception("predictions could not be added up; they are later, from the record")
+
+    def write(self) -> None:
+        """Write what waits; by itself every few seconds."""
+        with self._writing:
+            self._write()
 
     def _write(self) -> None:
         with self._lock:

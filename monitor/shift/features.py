@@ -100,7 +100,10 @@ class RowFeatures:
     @cached_property
     def sha256(self) -> str:
         """What the map is known by: sums of two maps can't be added."""
-        digest = hashlib.sha256(self._frequencies.tobytes() + self._phases.tobytes() + self._score_edges.tobytes())
+        # Their squares are added up too, which they were not under the name without this word.
+        digest = hashlib.sha256(
+            b"squares" + self._frequencies.tobytes() + self._phases.tobytes() + self._score_edges.tobytes()
+        )
         for part in (self._white.basis, self._white.scales, self._white.centre):
             digest.update(part.tobytes())
         return digest.hexdigest()

@@ -60,7 +60,7 @@ def watched_page(browser: Any, width: int) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("path", ["/", "/reports", "/alerts", "/try", "/docs", "report"])
+@pytest.mark.parametrize("path", ["/", "/reports", "/history?span=week", "/alerts", "/try", "/docs", "report"])
 def test_every_page_fits_its_window_and_complains_of_nothing(
     browser: Any, served: Gateway, path: str, width: int
 ) -> None:

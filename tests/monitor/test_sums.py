@@ -54,3 +54,25 @@ def test_sums_of_few_rows_or_of_another_reference_are_refused(reference: Referen
         few + sums_of(other, population.draw(50, rng)[:2])
     with pytest.raises(BadInput, match="another reference"):
         check_sums(other, few)
+
+
+def test_two_windows_are_compared_with_each_other(reference: Reference, population: Population) -> None:
+    rng = np.random.default_rng(4)
+    pairs = [[sums_of(reference, population.draw(400, rng)[:2]) for _ in range(2)] for _ in range(100)]
+    calm = [check_sums(reference, one, against=other, alpha=0.05) for one, other in pairs]
+    # A binomial of 100 at .05 exceeds 14 once in three thousand.
+    assert sum(one.detected for one in calm) <= 14
+    whole, strange = pairs[0][0] + pairs[0][1], sums_of(reference, population.draw(400, rng, noise=1.3)[:2])
+    everything = whole + strange
+    rest = everything - strange
+    assert rest.count == whole.count
+    np.testing.assert_allclose(rest.features, whole.features, atol=1e-6)
+    assert check_sums(reference, strange, against=rest).detected
+    # Both differ from training alike, and so not from each other, though they vary as training rows never did.
+    rates = []
+    for _ in range(60):
+        one, other = (sums_of(reference, population.draw(400, rng, noise=1.3)[:2]) for _ in range(2))
+        assert check_sums(reference, one).detected
+        rates.append(check_sums(reference, one, against=other, alpha=0.05).detected)
+    # A binomial of 60 at .05 exceeds 10 once in three thousand.
+    assert sum(rates) <= 10

@@ -1,5 +1,9 @@
 """The gateway's other addresses: health, model, pages, and their JSON."""
 
+from datetime import UTC, datetime
+
+import numpy as np
+import orjson
 import pytest
 from starlette.testclient import TestClient
 
@@ -12,7 +16,7 @@ from tests.serving.test_adapters import ROW
 HTML = {"accept": "text/html"}
 
 
-@pytest.mark.parametrize("path", ["/", "/reports", "/alerts", "/try", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/reports", "/history", "/alerts", "/try", "/docs"])
 def test_every_page_draws_before_anything_has_happened(digits_client: TestClient, path: str) -> None:
     answer = digits_client.get(path, headers=HTML)
     assert answer.status_code == 200
@@ -23,7 +27,7 @@ def test_every_page_draws_before_anything_has_happened(digits_client: TestClient
 def test_pages_ask_nothing_of_any_other_host(digits_client: TestClient) -> None:
     import re
 
-    for path in ("/", "/reports", "/alerts", "/try", "/docs", "/static/tidegate.css"):
+    for path in ("/", "/reports", "/history", "/alerts", "/try", "/docs", "/static/tidegate.css"):
         text = digits_client.get(path, headers=HTML).text
         assert not re.findall(r'(?:src|href)="(?:https?:)?//(?!testserver)', text), path
         assert not re.findall(r"url\(\s*['\"]?https?:", text), path
@@ -143,3 +147,48 @@ def test_what_callers_send_is_shown_as_text_and_never_runs(
     ):
         assert "<script>alert" not in page.text
         assert "<img src=x" not in page.text
+
+
+def test_history_adds_up_what_was_predicted_and_tells_slices_apart(
+    digits_client: TestClient, digits: Trained, sqlite_store: Store
+) -> None:
+    contents = [path.read_bytes() for path in sorted((digits.folder / "traffic").rglob("*.png"))[:6]]
+    for place, content in enumerate(contents):
+        tags = {"site": "berlin" if place % 3 else "<b>paris</b>"}
+        answer = digits_client.post(
+            "/v1/predict",
+            content=content,
+            headers={"content-type": "image/png", "tidegate-tags": orjson.dumps(tags).decode()},
+        )
+        assert answer.status_code == 200
+    # A gateway writes what it holds when it stops; here it is asked for at once.
+    application = digits_client.app
+    (deployment,) = application.state.tidegate.deployments.all  # type: ignore[attr-defined]
+    deployment.live.history.write()
+    found = digits_client.get("/history?span=day").json()
+    assert (found["model"], len(found["bars"])) == (deployment.live.model.name, 24)
+    assert [bar["count"] for bar in found["bars"]] == [0] * 23 + [6]
+    last = found["bars"][-1]
+    records = [
+        sqlite_store.predictions.get(id_)
+        for id_ in sqlite_store.predictions.window(
+            deployment.live.model.sha256,
+            datetime.min.replace(tzinfo=UTC),
+            datetime.max.replace(tzinfo=UTC),
+            max_rows=10,
+            rng=np.random.default_rng(0),
+        ).ids
+    ]
+    confidences = [record.confidence for record in records if record is not None and record.confidence is not None]
+    assert last["mean_confidence"] == pytest.approx(np.mean(confidences))
+    assert min(confidences) <= last["confidence"][1] <= max(confidences)
+    assert [(one["slice"], one["count"]) for one in found["slices"]] == [("site=berlin", 4), ("site=<b>paris</b>", 2)]
+    # Too few to be told apart by a test.
+    assert [one["p_value"] for one in found["slices"]] == [None, None]
+    for span in ("day", "week", "month", "quarter"):
+        page = digits_client.get(f"/history?span={span}", headers=HTML).text
+        assert "<svg" in page
+        assert "site=berlin" in page
+        assert "<b>paris" not in page
+    assert digits_client.get("/history?span=century").status_code == 404
+    assert digits_client.get("/history?model=nobody").status_code == 404
