@@ -5,12 +5,12 @@ A monitor that has stopped can't say so; a gateway does it for it.
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from monitor.alerts.delivery import deliver_notices
+from monitor.repeating import Repeating
 from monitor.settings import MonitorSettings
 from store import Store
 from store.alerts import AlertState
@@ -41,31 +41,24 @@ class Heartbeat:
     ) -> None:
         self._store, self._settings, self._kind, self._state = store, settings, kind, state
         self._began = time.monotonic()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self._repeating = Repeating("heartbeat", SECONDS_BETWEEN_BEATS, self._beat, at_once=True)
 
     def __enter__(self) -> "Heartbeat":
-        self._thread.start()
+        self._repeating.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join(timeout=SECONDS_BETWEEN_BEATS)
+        self._repeating.stop(SECONDS_BETWEEN_BEATS)
         try:
             self._store.processes.ended()
         except StoreUnavailable as error:
             logger.warning("the end of this %s could not be noted: %s", self._kind.value, error)
 
-    def _beat_on(self) -> None:
-        while True:
-            try:
-                self.beat()
-            except StoreUnavailable as error:
-                logger.debug("no heartbeat: %s", error)
-            except Exception:
-                logger.exception("the installation could not be looked after; the next beat tries again")
-            if self._stopped.wait(SECONDS_BETWEEN_BEATS):
-                return
+    def _beat(self) -> None:
+        try:
+            self.beat()
+        except StoreUnavailable as error:
+            logger.debug("no heartbeat: %s", error)
 
     def beat(self) -> None:
         """One beat: the clocks are compared, this process is seen, and what is wrong with others is told of."""

@@ -1,19 +1,18 @@
 """The clock of the monitor: what is due is looked up, and done by whichever monitor takes it first.
 
-APScheduler only ticks, here in this process. What is due, who does it and who takes over are decided in the database:
-see `store/jobs.py`. Due times lie on a fixed grid (or a crontab's), so that monitors started at different moments mean
-the same ones; those missed in a long pause become one, the latest.
+This process only ticks. What is due, who does it and who takes over are decided in the database: see `store/jobs.py`.
+Due times lie on a fixed grid (or a crontab's, as APScheduler reads it), so that monitors started at different moments
+mean the same ones; those missed in a long pause become one, the latest. APScheduler's own scheduler waits for instants
+of the machine's clock, and stands still for an hour where that is set back by one.
 """
 
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
+from monitor.repeating import Repeating
 from monitor.settings import MonitorSettings
 from store.errors import BadSettings, LeaseLost
 from store.jobs import JobRepository, Lease
@@ -73,14 +72,11 @@ class Schedule:
         self._settings, self._jobs, self._look = settings, jobs, look
         self._due = Due(settings)
         self._started: datetime | None = None
-        self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(2)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-            timezone="UTC",
-        )
         tick = min(_LONGEST_TICK_SECONDS, settings.every_minutes * 60 / 10)
-        self._scheduler.add_job(_guarded(self.tick), IntervalTrigger(seconds=max(tick, 0.05)), id=LOOK)
-        self._scheduler.add_job(_guarded(deliver), IntervalTrigger(seconds=DELIVERY_SECONDS), id="deliver")
+        self._repeating = (
+            Repeating("the monitor's look", max(tick, 0.05), self.tick),
+            Repeating("delivery", DELIVERY_SECONDS, deliver),
+        )
 
     def tick(self) -> bool:
         """Do what is due, if no other monitor does, and say whether anything was."""
@@ -104,11 +100,13 @@ class Schedule:
 
     def start(self) -> None:
         """Start ticking."""
-        self._scheduler.start()
+        for one in self._repeating:
+            one.start()
 
     def stop(self) -> None:
         """Stop, after what is running has ended."""
-        self._scheduler.shutdown(wait=True)
+        for one in self._repeating:
+            one.stop()
 
 
 def _cron(line: str) -> CronTrigger:
@@ -119,13 +117,3 @@ def _cron(line: str) -> CronTrigger:
             f"The crontab line {line!r} can't be read: {error}. "
             'Write five fields: minute hour day month weekday, such as "0 6 * * *".'
         ) from error
-
-
-def _guarded(job: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        try:
-            job()
-        except Exception:
-            logger.exception("the monitor could not finish this pass; the next one tries again")
-
-    return run

@@ -24,7 +24,7 @@ from monitor.window import Window
 from store import Store, Transaction
 from store.alerts import AlertEvent
 from store.baselines import BaselineRecord
-from store.clock import new_id, utc_now
+from store.clock import new_id
 from store.errors import BadReference, LeaseLost, NotFound, TidegateError
 from store.groups import GroupRecord
 from store.models import ModelRecord
@@ -148,7 +148,8 @@ def _judge_again(
         model.sha256, old.since, old.until, max_rows=settings.maximum_rows, rng=generator(seed)
     )
     reference, baseline, judgement = _judge(store, model, recorded, settings, judging(seed), budget)
-    run = run_of(model, recorded, judgement, seed=seed, since=old.since, reference=reference)
+    at = store.database.utc_now()
+    run = run_of(model, recorded, judgement, at=at, seed=seed, since=old.since, reference=reference)
     watched = Watched(model, reference, recorded, run, (), judgement.test)
     with store.writing() as transaction:
         fence(transaction)
@@ -185,7 +186,8 @@ def watch_model(
     if reference is not None:
         look = _alarms(store, model, reference, baseline, judgement, since, until, spend)
         judgement = _with_alarms(judgement, look)
-    run = run_of(model, recorded, judgement, seed=seed, since=_start(recorded, since), reference=reference)
+    at, start = store.database.utc_now(), _start(recorded, since)
+    run = run_of(model, recorded, judgement, at=at, seed=seed, since=start, reference=reference)
     groups = () if reference is None or judgement.test is None else _groups(store, model, reference, recorded)
     watched = Watched(model, reference, recorded, run, (), judgement.test, groups)
     if _says_nothing_new(store, run):
@@ -304,6 +306,7 @@ def run_of(
     recorded: RecordedWindow,
     judgement: Judgement,
     *,
+    at: datetime,
     seed: str,
     since: datetime,
     reference: Reference | None,
@@ -314,7 +317,7 @@ def run_of(
         id=new_id(),
         model_sha256=model.sha256,
         reference_sha256=model.reference_sha256,
-        at=utc_now(),
+        at=at,
         since=since,
         until=recorded.until,
         count=recorded.total,

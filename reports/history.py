@@ -17,7 +17,7 @@ from store.stretches import DAY_SECONDS, HOUR_SECONDS, floor
 SCORE_SHARES = (0.5, 0.9, 0.99)
 CONFIDENCE_SHARES = (0.1, 0.5)
 SLICES_SHOWN = 20
-# A test of one takes ten milliseconds, and past a week its sums are too many to be read for a page.
+# A test of one takes five milliseconds, and past a week its sums are too many to be read for a page.
 SLICES_COMPARED = 10
 _LONGEST_COMPARED = timedelta(days=7)
 _HEIGHT, _LABEL = 150.0, 12

@@ -16,7 +16,6 @@ from monitor.shift.sums import FEWEST_ROWS, SumsTest, check_sums, sums_of
 from reports.render import page
 from store import Recorded, Store
 from store.alerts import AlertState
-from store.clock import utc_now
 from store.deliveries import DeliveryState
 from store.models import ModelRecord
 from store.predictions import Agreement
@@ -110,7 +109,7 @@ def index(
         problem: what is wrong with one of them.
     """
     baseline = store.baselines.active(model.sha256)
-    per_day = store.tallies.per_day(model.sha256, utc_now())
+    per_day = store.tallies.per_day(model.sha256, store.database.utc_now())
     models = sum(one.reference_sha256 is not None for one in store.models.all())
     certificate = None
     if baseline is not None:
@@ -145,7 +144,7 @@ def index(
 
 def _last_day(store: Store, model: ModelRecord, reference: Reference) -> SumsTest | None:
     """The last 24 hours from what gateways add up; None where that is too little to say."""
-    until = utc_now()
+    until = store.database.utc_now()
     # Hours are whole: minutes of the first one may have become one already.
     since = floor(until - timedelta(days=1), HOUR_SECONDS)
     rollup = store.rollups.sums(model.sha256, since, until, reference.row_features.sha256).get(ALL)

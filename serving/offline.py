@@ -81,7 +81,8 @@ def check_inputs(
         reference_sha256=None,
         registered_at=recorded.until,
     )
-    run = run_of(model, recorded, judgement, seed=seed, since=recorded.since, reference=reference)
+    at, since = recorded.until, recorded.since
+    run = run_of(model, recorded, judgement, at=at, seed=seed, since=since, reference=reference)
     flagged = np.flatnonzero(recorded.flagged)
     groups = tuple(
         replace(group, members=flagged[group.members]) for group in group_inputs(recorded.embeddings[flagged])

@@ -66,6 +66,7 @@ class Store:
         database = Database(settings)
         try:
             migrate.ensure_current(database)
+            database.measure_clock()
         except BaseException:
             database.close()
             raise

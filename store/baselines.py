@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from store.clock import new_id, utc_now
+from store.clock import new_id
 from store.engine import Database
 from store.errors import NotFound
 from store.tables import BaselineRow
@@ -67,7 +67,7 @@ class BaselineRepository:
             model_sha256=model_sha256,
             name=name,
             version=(last or 0) + 1,
-            pinned_at=utc_now(),
+            pinned_at=self._database.utc_now(),
             active=True,
             since=since,
             until=until,

@@ -1,5 +1,6 @@
 """Time and identity: UTC instants and time-ordered ids."""
 
+import time
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,6 +10,11 @@ from uuid_utils.compat import uuid7
 def utc_now() -> datetime:
     """The present instant, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def steady_seconds() -> float:
+    """Seconds since some instant, by a clock that nobody sets; on Linux it goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def new_id() -> UUID:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from store.clock import utc_now
+from store.clock import steady_seconds, utc_now
 from store.errors import BadSettings, StorageFull, StoreAway, StoreUnavailable
 from store.settings import StoreSettings
 
@@ -52,7 +52,8 @@ class Database:
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
         self.url = _parse(settings.database)
-        self._ahead = timedelta()
+        # An instant of the database's clock, and the steady seconds when it was.
+        self._measured: tuple[datetime, float] | None = None
         self.engine = _sqlite_engine(self.url, settings) if self.is_sqlite else _postgresql_engine(self.url)
 
     @property
@@ -95,26 +96,32 @@ class Database:
             yield connection
 
     def utc_now(self) -> datetime:
-        """The present instant by the database's clock, as it was when `measure_clock` was called last.
+        """The present instant by the database's clock, counted on from when `measure_clock` was called last.
 
-        Gateways and monitors on machines whose clocks differ agree by it on what was predicted when.
+        Gateways and monitors on machines whose clocks differ agree by it on what was predicted when, and a clock that is
+        set meanwhile changes nothing. An embedded file has no clock of its own: there it is this machine's.
         """
-        return utc_now() + self._ahead
+        if self._measured is None:
+            return utc_now()
+        theirs, at = self._measured
+        return theirs + timedelta(seconds=steady_seconds() - at)
 
     def measure_clock(self) -> timedelta:
-        """See how far the database's clock is ahead of this machine's. An embedded file has no clock of its own.
+        """See how far the database's clock is ahead of this machine's.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
         if self.is_sqlite:
-            return self._ahead
-        began = utc_now()
+            return timedelta()
         with self.reading() as session:
+            # The first question waits for a connection too.
+            session.execute(text("SELECT 1"))
+            began, ours = steady_seconds(), utc_now()
             theirs = self.clock(session)
-        ours = utc_now()
-        self._ahead = theirs - (began + (ours - began) / 2)
-        return self._ahead
+            halfway = (steady_seconds() - began) / 2
+        self._measured = theirs, began + halfway
+        return theirs - (ours + timedelta(seconds=halfway))
 
     def clock(self, session: Session) -> datetime:
         """The present instant by the database's clock, asked for now."""

@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
-from store.clock import utc_now
 from store.engine import Database
 from store.errors import BadInput, StoreUnavailable
 from store.tables import IdempotencyKeyRow
@@ -46,7 +45,7 @@ class IdempotencyRepository:
                         body_sha256=body_sha256,
                         model_sha256=model_sha256,
                         ids=[str(id_) for id_ in ids],
-                        at=utc_now(),
+                        at=self._database.utc_now(),
                     )
                 )
         except StoreUnavailable as error:

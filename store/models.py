@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from store.clock import utc_now
 from store.engine import Database
 from store.errors import NotFound
 from store.tables import ModelRow, ReferenceRow
@@ -45,11 +44,13 @@ class ModelRepository:
         reference_sha256 = None if reference is None else hashlib.sha256(reference).hexdigest()
         with self._database.writing() as session:
             if reference is not None and session.get(ReferenceRow, reference_sha256) is None:
-                session.add(ReferenceRow(sha256=reference_sha256, content=reference, created_at=utc_now()))
+                session.add(
+                    ReferenceRow(sha256=reference_sha256, content=reference, created_at=self._database.utc_now())
+                )
                 session.flush()
             row = session.get(ModelRow, sha256)
             if row is None:
-                row = ModelRow(sha256=sha256, registered_at=utc_now())
+                row = ModelRow(sha256=sha256, registered_at=self._database.utc_now())
                 session.add(row)
             row.name, row.application, row.task, row.classes = name, application, task, classes
             row.reference_sha256 = reference_sha256

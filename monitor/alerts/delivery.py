@@ -8,7 +8,6 @@ from monitor.alerts.destinations import DeliveryError, destination
 from monitor.alerts.message import Message
 from monitor.settings import MonitorSettings
 from store import Store
-from store.clock import utc_now
 from store.deliveries import Delivery
 from store.errors import BadSettings
 
@@ -20,9 +19,12 @@ ATTEMPTS = 12
 # Longer than any send takes, so that two monitors never send one message at the same time.
 CLAIM = timedelta(minutes=2)
 
+Clock = Callable[[], datetime]
 
-def deliver_due(store: Store, settings: MonitorSettings, now: Callable[[], datetime] = utc_now) -> int:
-    """Send every message that is due, and say how many were taken."""
+
+def deliver_due(store: Store, settings: MonitorSettings, now: Clock | None = None) -> int:
+    """Send every message that is due by the database's clock, and say how many were taken."""
+    now = now or store.database.utc_now
     names = {model.sha256: model.name for model in store.models.all()}
     taken = 0
     for delivery in store.deliveries.due(now()):
@@ -37,8 +39,9 @@ def deliver_due(store: Store, settings: MonitorSettings, now: Callable[[], datet
     return taken
 
 
-def deliver_notices(store: Store, settings: MonitorSettings, now: Callable[[], datetime] = utc_now) -> None:
+def deliver_notices(store: Store, settings: MonitorSettings, now: Clock | None = None) -> None:
     """Send what is owed about the installation itself, to each destination until it takes it."""
+    now = now or store.database.utc_now
     for notice in store.notices.due(now()):
         if not store.notices.claim(notice, now() + CLAIM):
             continue
@@ -54,7 +57,7 @@ def deliver_notices(store: Store, settings: MonitorSettings, now: Callable[[], d
         store.notices.told(notice, owed, now() + retry_after(notice.attempts + 1))
 
 
-def _send(store: Store, delivery: Delivery, message: Message, now: Callable[[], datetime]) -> bool:
+def _send(store: Store, delivery: Delivery, message: Message, now: Clock) -> bool:
     try:
         destination(delivery.destination).send(message)
     except (DeliveryError, BadSettings) as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.history.adding import Part, Place, add_up, features_sha256
 from monitor.reference import Reference, Scores
+from monitor.repeating import Repeating
 from monitor.rows import Rows
 from monitor.slices import Slices
 from store import Store
@@ -39,12 +40,11 @@ class HistoryWriter:
         self._open: dict[Place, tuple[UUID, Rollup]] = {}
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._write_now_and_then, name="history", daemon=True)
+        self._repeating = Repeating("adding predictions up", SECONDS_BETWEEN_WRITES, self.write)
 
     def start(self) -> None:
         """Begin to write."""
-        self._thread.start()
+        self._repeating.start()
 
     def add(self, batch: PredictionBatch, scores: Scores | None) -> None:
         """Take note of a batch that is recorded; costs next to nothing."""
@@ -56,17 +56,8 @@ class HistoryWriter:
 
     def stop(self) -> None:
         """Write what waits, and end."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._repeating.stop()
         self.write()
-
-    def _write_now_and_then(self) -> None:
-        while not self._stopped.wait(SECONDS_BETWEEN_WRITES):
-            try:
-                self.write()
-            except Exception:
-                logger.exception("predictions could not be added up; they are later, from the record")
 
     def write(self) -> None:
         """Write what waits; by itself every few seconds."""

@@ -59,13 +59,15 @@ class Gateway:
 
 
 @contextmanager
-def gateway(*words: object, folder: Path, python: list[str] | None = None) -> Iterator[Gateway]:
-    """Serve on a free port until the block ends."""
+def gateway(
+    *words: object, folder: Path, python: list[str] | None = None, also: dict[str, str] | None = None
+) -> Iterator[Gateway]:
+    """Serve on a free port until the block ends; `also` are more environment variables."""
     arguments = ["serve", *map(str, words), "--port", "0"]
     process = subprocess.Popen(
         [*(python or [sys.executable]), "-m", "tidegate", *arguments],
         cwd=folder,
-        env=environment(),
+        env=environment() | (also or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from monitor.reference import Reference
 from monitor.shift import family, gaps
@@ -200,3 +201,16 @@ def test_a_large_window_is_told_apart_more_finely_where_an_alert_asks_for_it(
     test = examine(reference, Window.of_rows(reference, rows), 0.01, np.random.default_rng(0), finest=2e-4)
     assert test.detected
     assert test.p_value <= 2e-4
+
+
+@given(st.floats(0.05, 5_000), st.lists(st.floats(1e-9, 50), min_size=1, max_size=20))
+def test_the_surprise_of_a_gamma_law_is_that_of_scipy_and_goes_on_where_that_ends(
+    shape: float, spreads: list[float]
+) -> None:
+    values = np.sort(shape + np.array(spreads) * np.sqrt(shape))
+    found = family.gamma_surprise(values, shape)
+    expected = -stats.gamma.logsf(values, shape)
+    usual = expected < 600
+    np.testing.assert_allclose(found[usual], expected[usual], rtol=1e-9, atol=1e-12)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) >= -1e-2).all()

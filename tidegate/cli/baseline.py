@@ -41,14 +41,13 @@ def pin(
     from monitor.baseline import certificate_of
     from monitor.baseline import pin as pin_window
     from monitor.seed import generator
-    from store.clock import utc_now
     from store.errors import BadInput
     from tidegate.settings import load_settings
 
     settings = load_settings(store={"database": database})
     store = _open(database)
     record = _model(store, model)
-    end = utc_now() if until is None else until.replace(tzinfo=UTC)
+    end = store.database.utc_now() if until is None else until.replace(tzinfo=UTC)
     begin = end - timedelta(days=7) if since is None else since.replace(tzinfo=UTC)
     if last is not None:
         begin = store.predictions.start_of_last(record.sha256, last, end) or datetime(1970, 1, 1, tzinfo=UTC)

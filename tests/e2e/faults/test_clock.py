@@ -1,0 +1,111 @@
+"""A machine's clock that is set while everything runs: the gateway's and the monitor's, real processes. FAULTS 7."""
+
+import itertools
+import struct
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from store import Store, StoreSettings
+from store.tables import JobRunRow, PredictionRow
+from tests.conftest import Trained
+from tests.e2e.faults.judge import judge
+from tests.e2e.faults.postgresql import Postgresql
+from tests.e2e.faults.test_faults import rows_of, server
+from tests.e2e.faults.traffic import Traffic
+from tests.e2e.harness import command, environment, gateway, run, wait_for
+from tests.preload import compiled
+
+pytestmark = pytest.mark.e2e
+__all__ = ["server"]
+
+# How far a row's instant may lie from the truth: a question to the database and back, on a busy machine.
+APART = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class SettableClock:
+    """Gives a process a wall clock of its own, which `set` changes at any time."""
+
+    environment: dict[str, str]
+    file: Path
+
+    def set(self, seconds: int) -> None:
+        """So many seconds ahead of the machine's."""
+        with self.file.open("r+b") as file:
+            file.write(struct.pack("<q", seconds))
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> SettableClock:
+    library = compiled(Path(__file__).with_name("set_clock.c"), tmp_path)
+    file = tmp_path / "clock"
+    file.write_bytes(struct.pack("<q", 0))
+    return SettableClock({"LD_PRELOAD": str(library), "SET_CLOCK": str(file)}, file)
+
+
+def test_a_clock_that_is_set_moves_no_prediction_and_no_window(
+    cells: Trained, server: Postgresql, clock: SettableClock, tmp_path: Path
+) -> None:
+    assert run("db", "upgrade", "--database", server.url, folder=tmp_path).returncode == 0
+    store = Store.open(StoreSettings(database=server.url))
+    began = store.jobs.now()
+    with ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "monitor.log").open("w"))
+        words = command("monitor", "--database", server.url, "--every", "0.05")
+        monitor = subprocess.Popen(words, cwd=tmp_path, env=environment() | clock.environment, stdout=log, stderr=log)
+        stack.callback(monitor.wait)
+        stack.callback(monitor.kill)
+        served = stack.enter_context(
+            gateway(cells.export, "--database", server.url, "--no-monitor", folder=tmp_path, also=clock.environment)
+        )
+        traffic = Traffic([served.address], rows_of(cells), clients=4, seed=3)
+        traffic.start()
+        for seconds in (0, 3_600, -3_600, 86_400, 0):
+            clock.set(seconds)
+            time.sleep(7)
+        traffic.stop()
+        ended = store.jobs.now()
+        # It really was another time in there.
+        clock.set(-86_400)
+        wait_for(lambda: _days_apart(served.address) == -1, "the gateway's own clock to be set", 10)
+        found = judge(store, traffic, cells)
+    assert (found.missing, found.twice, found.never_issued, found.different) == ([], [], [], [])
+    assert found.tallied == found.stored > 300
+    with store.database.reading() as session:
+        instants = sorted(session.scalars(select(PredictionRow.at)))
+        jobs = list(session.scalars(select(JobRunRow)))
+    assert began - APART <= instants[0]
+    assert instants[-1] <= ended + APART
+    # The traffic never paused, and so neither do its instants.
+    assert max(after - before for before, after in itertools.pairwise(instants)) < 2 * APART
+    assert store.late.minutes(cells_sha256(store)) == {}
+    # Due every three seconds, and done through every change of the clock.
+    assert len(jobs) >= 8
+    done = sorted(job.due_at for job in jobs)
+    assert max(after - before for before, after in itertools.pairwise(done)) < timedelta(seconds=12)
+    assert all(began - timedelta(minutes=1) <= job.due_at <= ended + timedelta(minutes=1) for job in jobs)
+    runs = list(store.runs.recent(limit=1_000))
+    assert all(began - APART <= one.at <= store.jobs.now() for one in runs)
+    # Windows with a verdict follow each other without a gap or an overlap, and hold each prediction once.
+    judged = sorted((one.since, one.until) for one in runs if one.verdict.value in ("ok", "shifted"))
+    assert judged, [(one.verdict.value, one.count, one.sentence) for one in runs]
+    assert all(before[1] <= after[0] + timedelta(microseconds=1) for before, after in itertools.pairwise(judged))
+    store.close()
+
+
+def cells_sha256(store: Store) -> str:
+    return store.models.all()[0].sha256
+
+
+def _days_apart(address: str) -> int:
+    """How many days the gateway's own clock is ahead, by the date it puts on its answers."""
+    told = httpx.get(f"{address}/health/live").headers["date"]
+    return round((datetime.strptime(told, "%a, %d %b %Y %H:%M:%S %Z") - datetime.utcnow()) / timedelta(days=1))
