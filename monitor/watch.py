@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ from monitor.settings import MonitorSettings
 from monitor.shift.window_test import WindowTest
 from monitor.window import Window
 from store import Store, Transaction
-from store.alerts import AlertEvent
+from store.alerts import AlertEvent, AlertState
 from store.baselines import BaselineRecord
 from store.clock import new_id
 from store.errors import BadReference, LeaseLost, NotFound, TidegateError
@@ -159,7 +159,7 @@ def _judge_again(
             transaction.rollback()
             return None
         events = _alerts(store, transaction, model, run, settings) if is_latest else []
-        if any(event.state.value == "firing" for event in events):
+        if _fires(events):
             document = freeze(run, recorded, settings, baseline, budget.alpha, None, old.since)
             store.evidence.freeze(transaction, run.id, document)
     more = run.count - old.count
@@ -206,7 +206,7 @@ def watch_model(
             _keep(store, transaction, look)
         _remember(store, transaction, model, recorded, groups)
         events = _alerts(store, transaction, model, run, settings)
-        if any(event.state.value == "firing" for event in events):
+        if _fires(events):
             document = freeze(run, recorded, settings, baseline, spend.alpha, look, since)
             store.evidence.freeze(transaction, run.id, document)
     logger.info("%s: %s (%s predictions) %s", model.name, run.verdict.value, run.count, run.sentence)
@@ -229,6 +229,10 @@ def _alerts(
             store.deliveries.owe(transaction, event, settings.destinations)
             events.append(event)
     return events
+
+
+def _fires(events: Sequence[AlertEvent]) -> bool:
+    return any(event.state is AlertState.FIRING for event in events)
 
 
 def _alarms(

@@ -28,6 +28,7 @@ LATEST = 5
 CLASSES_SHOWN = 10
 # Of those that fire now; the rest are counted.
 ALERTS_SHOWN, ALERTS_IN_SHORT = 100, 10
+MODELS_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,6 @@ def version_summary(
     """Put together what the record knows of one version."""
     totals = store.tallies.total(model.sha256)
     runs = store.runs.recent(model.sha256, limit=1)
-    firing = [alert for alert in store.alerts.all(AlertState.FIRING) if alert.model_sha256 == model.sha256]
     return VersionSummary(
         role=role,
         sha256=model.sha256,
@@ -72,15 +72,23 @@ def version_summary(
         verdict=runs[0].verdict.value if runs else None,
         cause=runs[0].cause if runs else None,
         run_id=runs[0].id if runs else None,
-        firing=len(firing),
+        firing=store.alerts.firing(model.sha256),
         agreement=store.predictions.agreement(model.sha256) if mirrored else None,
         missed=missed,
     )
 
 
-def models(store: Store, served: Sequence[tuple[str, str | None, Sequence[VersionSummary]]]) -> str:
-    """The list of served names, each with what is wrong with it, if anything, and its versions."""
-    return page("models.html", here="/", served=served, firing=store.alerts.all(AlertState.FIRING))
+def models(
+    store: Store,
+    served: Sequence[tuple[str, str | None, Sequence[VersionSummary]]],
+    elsewhere: Sequence[tuple[str, Sequence[VersionSummary]]],
+    more: int,
+    where: str,
+) -> str:
+    """The list of served names, each with what is wrong with it, if anything, and its versions; and of models that are
+    served elsewhere, of which there are so many more. `where` is the gateway's origin."""
+    firing = store.alerts.all(AlertState.FIRING)
+    return page("models.html", here="/", served=served, elsewhere=elsewhere, more=more, firing=firing, where=where)
 
 
 def index(
@@ -94,8 +102,10 @@ def index(
     name: str | None = None,
     versions: Sequence[VersionSummary] = (),
     problem: str | None = None,
+    served: bool = True,
+    others: int = 0,
 ) -> str:
-    """The overview of a served model.
+    """The overview of a model.
 
     Args:
         store: the record.
@@ -107,6 +117,8 @@ def index(
         name: under which it is served.
         versions: all of them, where there are several.
         problem: what is wrong with one of them.
+        served: whether it is served here, and not elsewhere.
+        others: how many more models the record knows.
     """
     baseline = store.baselines.active(model.sha256)
     per_day = store.tallies.per_day(model.sha256, store.database.utc_now())
@@ -124,6 +136,8 @@ def index(
         name=name or model.name,
         versions=versions,
         problem=problem,
+        served=served,
+        others=others,
         recording=recording.warning,
         notices=store.notices.all(AlertState.FIRING),
         reference=reference,

@@ -16,6 +16,7 @@ from serving.deployment import Deployment, Deployments
 from serving.ingest import Desk
 from serving.routes import ROUTERS, predict
 from serving.routes.state import State, origin
+from serving.settings import ServingSettings
 from store import Store
 from store.errors import TidegateError
 
@@ -47,13 +48,17 @@ class Application(FastAPI):
         await response(scope, receive, send)
 
 
-def create_application(deployments: Sequence[Deployment], store: Store, monitor: MonitorSettings) -> FastAPI:
+def create_application(
+    deployments: Sequence[Deployment], store: Store, monitor: MonitorSettings, serving: ServingSettings
+) -> FastAPI:
     """The gateway as an ASGI application.
 
     Args:
-        deployments: what it serves, the default first; started and stopped with the application.
+        deployments: what it serves, the default first; started and stopped with the application. With none it takes
+            predictions that were made elsewhere.
         store: where predictions are recorded and pages are drawn from.
         monitor: how production is watched, for the pages that say so.
+        serving: the limits of requests that are for no one version.
     """
     served = Deployments(deployments)
 
@@ -64,7 +69,7 @@ def create_application(deployments: Sequence[Deployment], store: Store, monitor:
         await served.stop()
 
     app = Application(
-        title=f"Tidegate: {', '.join(deployment.name for deployment in deployments)}",
+        title=f"Tidegate: {', '.join(deployment.name for deployment in deployments) or 'predictions made elsewhere'}",
         version=version("tidegate"),
         description=DESCRIPTION,
         lifespan=lifespan,
@@ -72,7 +77,7 @@ def create_application(deployments: Sequence[Deployment], store: Store, monitor:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.tidegate = State(served, store, monitor, Desk(store))
+    app.state.tidegate = State(served, store, monitor, serving, Desk(store))
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

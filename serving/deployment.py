@@ -200,10 +200,9 @@ class Deployment:
 
 
 class Deployments:
-    """Every served name, the first of which is the default."""
+    """Every served name, the first of which is the default; none where only predictions made elsewhere are taken."""
 
     def __init__(self, deployments: Sequence[Deployment]) -> None:
-        assert deployments
         self._by_name = {deployment.name: deployment for deployment in deployments}
 
     @property
@@ -212,7 +211,17 @@ class Deployments:
 
     @property
     def default(self) -> Deployment:
-        return next(iter(self._by_name.values()))
+        """The first.
+
+        Raises:
+            NotFound: none is served.
+        """
+        for deployment in self._by_name.values():
+            return deployment
+        raise NotFound(
+            "No learner is served here: this gateway takes predictions that were made elsewhere, at /v1/ingest. "
+            "Start it as `tidegate serve EXPORT` to predict."
+        )
 
     def named(self, name: str | None) -> Deployment:
         """One of them; the default where no name is given.
@@ -223,7 +232,8 @@ class Deployments:
         if name is None:
             return self.default
         if name not in self._by_name:
-            raise NotFound(f"No model is served as {name!r}. Served are: {', '.join(self._by_name)}.")
+            served = ", ".join(self._by_name) or "none"
+            raise NotFound(f"No model is served as {name!r}. Served are: {served}.")
         return self._by_name[name]
 
     @property

@@ -40,11 +40,19 @@ class Desk:
         """
         if sent.given is None:
             return []
+        return [str(id_) for id_ in self.of(sent.model).take(sent.given)]
+
+    def of(self, model: str) -> Ingest:
+        """What takes predictions of one model, with its reference.
+
+        Raises:
+            NotFound: no such model is known, or it has no reference.
+        """
         with self._lock:
-            ingest = self._known.get(sent.model)
+            ingest = self._known.get(model)
             if ingest is None or self._store.models.get(ingest.model.sha256) != ingest.model:
-                ingest = self._known[sent.model] = Ingest(self._store, sent.model)
-        return [str(id_) for id_ in ingest.take(sent.given)]
+                ingest = self._known[model] = Ingest(self._store, model)
+        return ingest
 
 
 def read_sent(headers: dict[bytes, bytes], model: str | None, body: bytes) -> Sent:

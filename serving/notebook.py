@@ -9,6 +9,7 @@ import numpy as np
 from monitor.fit import DEFAULT_ALPHA
 from monitor.reference import Reference
 from serving.adapters.tabular import Tabular, raw_row
+from serving.adapters.text import Text, raw_tokens
 from serving.adapters.vision import raw_image, source_of
 from serving.collect import Track, silently
 from serving.engine import Engine
@@ -80,10 +81,8 @@ def _hash_of_export(path: Path, weights: str) -> tuple[str | None, str | None]:
 
 
 def _inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:
-    return _rows(engine.adapter, dataset) if isinstance(engine.adapter, Tabular) else _pictures(engine, dataset)
-
-
-def _pictures(engine: Engine, dataset: Any) -> list[LabelledInput]:
+    if isinstance(engine.adapter, Tabular):
+        return _rows(engine.adapter, dataset)
     targets = dataset.tls[1] if len(dataset.tls) > 1 else None
     classes = engine.task.classes
 
@@ -92,11 +91,13 @@ def _pictures(engine: Engine, dataset: Any) -> list[LabelledInput]:
             return None
         return classes[int(targets[place])]
 
-    def picture(item: Any) -> RawInput:
+    def raw(item: Any) -> RawInput:
+        if isinstance(engine.adapter, Text):
+            return raw_tokens(dataset, item)
         return raw_image(source_of(dataset, item))
 
     return [
-        LabelledInput(f"item {place}", label(place), lambda item=item: picture(item))  # type: ignore[misc]
+        LabelledInput(f"item {place}", label(place), lambda item=item: raw(item))  # type: ignore[misc]
         for place, item in enumerate(_items(dataset))
     ]
 

@@ -1,7 +1,7 @@
 """Opens a version of a learner: loaded, seen to belong to its reference, tuned, and put on the record."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,18 +68,20 @@ class VersionOpener:
             # Its inputs are run below, and must be this learner's.
             check_belongs(engine, reference)
         inputs = [] if reference is None else [RawInput(probe.media_type, probe.content) for probe in reference.probes]
-        kept = tuning_beside(export)
-        tuning = Tuning.load(kept, engine.loaded.sha256)
-        if tuning is None:
-            tuning = tune(engine, inputs, thorough=False)
-            tuning.save(kept)
-        chosen = tuning.within(max(1, cores() // self.settings.workers))
+        most = max(1, cores() // self.settings.workers)
+        tuning = Tuning.load(tuning_beside(export), engine.loaded.sha256) or _measured(engine, export, inputs)
+        chosen = tuning.within(most)
         try:
             use(engine, chosen, inputs)
         except NotEligible as error:
             logger.warning("%s was the fastest and can't be used any more (%s): measuring again", chosen.backend, error)
-            tuning = tune(engine, inputs, thorough=False)
-            tuning.save(kept)
-            chosen = tuning.within(max(1, cores() // self.settings.workers))
+            chosen = _measured(engine, export, inputs).within(most)
             use(engine, chosen, inputs)
         return chosen
+
+
+def _measured(engine: Engine, export: Path, inputs: Sequence[RawInput]) -> Tuning:
+    """Measure now, and keep it beside the export."""
+    tuning = tune(engine, inputs, thorough=False)
+    tuning.save(tuning_beside(export))
+    return tuning

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from store.clock import new_id
@@ -103,6 +103,14 @@ class AlertRepository:
             query = query.where(AlertRow.state == state.value)
         with self._database.reading() as session:
             return [_record(row) for row in session.scalars(query)]
+
+    def firing(self, model_sha256: str) -> int:
+        """How many alerts of one model fire."""
+        query = select(func.count()).where(
+            AlertRow.model_sha256 == model_sha256, AlertRow.state == AlertState.FIRING.value
+        )
+        with self._database.reading() as session:
+            return session.scalar(query) or 0
 
     def events(self, *, run_id: UUID | None = None, limit: int = 100) -> list[AlertEvent]:
         """The latest changes of state, newest first; those of one run if given."""

@@ -32,9 +32,10 @@ _ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Totals:
-    """Predictions of one model: how many, the share flagged of those scored, their mean confidence."""
+    """Predictions of one model: how many, how many of them flagged and their share of those scored, mean confidence."""
 
     count: int
+    flagged: int
     flagged_share: float | None
     mean_confidence: float | None
 
@@ -60,6 +61,7 @@ class TallyRepository:
             count, scored, flagged, confident, confidence = session.execute(query).one()
         return Totals(
             int(count),
+            int(flagged),
             float(flagged) / int(scored) if scored else None,
             float(confidence) / int(confident) if confident else None,
         )

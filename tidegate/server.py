@@ -4,8 +4,6 @@ import gc
 import os
 import signal
 import socket
-import sys
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from store.processes import ProcessKind
 from tidegate.cli.loading import tell_it_is_code
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
+from tidegate.parent import when_parent_ends
 from tidegate.settings import Settings
 from tidegate.workers import Place, Workers
 
@@ -94,7 +93,7 @@ class Server:
         # several threads multiply in a gateway, and OpenBLAS, given threads of its own, has left one of them waiting for
         # ever while a version was being loaded.
         threadpool_limits(limits=1, user_api="blas")
-        app = create_application(deployments, store, settings.monitor)
+        app = create_application(deployments, store, settings.monitor, settings.serving)
         if self._place is None or self._place.number == 0:
             self._greet(deployments, store)
         # What is loaded stays: collecting garbage among it takes long, at any moment.
@@ -113,7 +112,7 @@ class Server:
         if self._place is not None:
             self._place.tell_ready()
         if with_parent or self._place is not None:
-            threading.Thread(target=_stop_with_parent, daemon=True).start()
+            when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
         try:
             beside = self._monitor() if self._place is None else MonitorProcess.none()
             with beside, Heartbeat(store, settings.monitor, ProcessKind.GATEWAY, lambda: _state_of(store)):
@@ -149,8 +148,8 @@ class Server:
     def _greet(self, deployments: Sequence[Deployment], store: Store) -> None:
         names = ", ".join(deployment.name for deployment in deployments)
         lines = [
-            f"Tidegate serves {names} at {self._address}",
-            f"  try it     {self._address}/try",
+            f"Tidegate serves {names or 'no learner, and takes predictions made elsewhere,'} at {self._address}",
+            f"  try it     {self._address}/try" if deployments else f"  send them  POST {self._address}/v1/ingest",
             f"  reports    {self._address}/reports",
             f"  API        {self._address}/docs",
             f"  record     {store.database.label}",
@@ -184,12 +183,6 @@ def _state_of(store: Store) -> dict[str, Any]:
     """What a gateway says of itself to the others."""
     recorded = store.recording.status()
     return {"unrecorded": recorded.unrecorded, "spool": recorded.spool_warning, "waiting": recorded.spool.rows}
-
-
-def _stop_with_parent() -> None:
-    # The pipe from the parent gives nothing until it closes.
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -6,11 +6,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from serving.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
 from store.batches import RawInput
 from store.errors import BadInput, BadLearner
 
+TOKENS = "application/vnd.tidegate.tokens+json"
 _EXAMPLES = (
     "A short text.",
     "I liked it very much, and would see it again with friends; the second half above all.",
@@ -54,6 +56,9 @@ class Text(Adapter):
         return any(isinstance(step, Numericalize) for step in dataset.tls[0].tfms.fs)
 
     def decode(self, raw: RawInput) -> Item:
+        if raw.media_type == TOKENS:
+            with self._lock:
+                return Item(self._dl.after_item((self._pipeline(orjson.loads(raw.content)),)))
         try:
             text = raw.content.decode()
         except UnicodeDecodeError as error:
@@ -85,6 +90,18 @@ class Text(Adapter):
 
     def columns(self, raw: RawInput) -> dict[str, Any]:
         return {}
+
+
+def raw_tokens(dataset: Any, item: Any) -> RawInput:
+    """A training item as the tokens that the learner's own steps made of it: tables lose their texts when they are
+    tokenized. No caller can send such."""
+    from fastai.text.data import Numericalize
+
+    for step in dataset.tls[0].tfms.fs:
+        if isinstance(step, Numericalize):
+            break
+        item = step(item)
+    return RawInput(TOKENS, orjson.dumps([str(token) for token in item]))
 
 
 def raw_text(text: str) -> RawInput:

@@ -2,7 +2,19 @@
 
 from fastapi import APIRouter
 
-from serving.routes import alerts, health, history, ingest, model, open_inference, pages, predict, reports, try_it
+from serving.routes import (
+    alerts,
+    health,
+    history,
+    ingest,
+    metrics,
+    model,
+    open_inference,
+    pages,
+    predict,
+    reports,
+    try_it,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     predict.router,
@@ -10,6 +22,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     open_inference.router,
     ingest.router,
     health.router,
+    metrics.router,
     alerts.router,
     reports.router,
     history.router,

@@ -24,16 +24,20 @@ def over_time(
 ) -> Response:
     """Counts, flagged shares, quantiles of scores and confidences, in all and by slice. HTML for browsers, else JSON."""
     store = state.store
-    asked = state.deployments.all[0].live.model.sha256 if model is None else model
-    known = store.models.called(asked)
+    first = [one.live.model.sha256 for one in state.deployments.all] + [one.sha256 for one in state.elsewhere()]
+    asked = model or next(iter(first), None)
+    known = [] if asked is None else store.models.called(asked)
     if not known:
-        raise NotFound(f"No model {asked!r} was ever served from this database.")
+        raise NotFound(f"No model {asked or ''} was ever served from this database, or registered.")
     served = {
         gateway.model.sha256: gateway.reference for one in state.deployments.all for gateway in one.by_role.values()
     }
     # Of several of one name, the one that is served.
     chosen = next((one for one in known if one.sha256 in served), known[0])
-    found = history(store, chosen, served.get(chosen.sha256), span, store.database.utc_now())
+    reference = served.get(chosen.sha256)
+    if chosen.sha256 not in served and chosen.reference_sha256 is not None:
+        reference = state.desk.of(chosen.sha256).reference
+    found = history(store, chosen, reference, span, store.database.utc_now())
     if not wants_html(request):
         return json_response(document(found))
     names = list(dict.fromkeys(one.name for one in store.models.all()))

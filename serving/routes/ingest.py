@@ -47,7 +47,7 @@ async def ingest(request: Request, state: Shared, model: str | None = None) -> R
     were judged without it are judged again.
     """
     headers = dict(request.scope["headers"])
-    body = await read_body(headers, request.receive, state.deployments.default.live.settings)
+    body = await read_body(headers, request.receive, state.serving)
     sent = await asyncio.to_thread(read_sent, headers, model, body)
     ids = await asyncio.to_thread(state.desk.take, sent)
     return json_response({"model": sent.model, "recorded": len(ids), "ids": ids}, 200 if ids else 202)

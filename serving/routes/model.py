@@ -12,7 +12,8 @@ from serving.gateway import Gateway
 from serving.negotiation import wants_html
 from serving.rollout import Role
 from serving.routes.predict import NO_REFERENCE
-from serving.routes.state import Shared, State, curl_line, json_response, origin_of
+from serving.routes.state import Shared, State, curl_line, ingest_curl_line, json_response, origin_of
+from store.models import ModelRecord
 
 router = APIRouter(tags=["model"])
 
@@ -37,6 +38,9 @@ def model_by_name(name: str, state: Shared) -> Response:
 
 @router.get("/models/{name}", include_in_schema=False)
 def page(name: str, request: Request, state: Shared) -> Response:
+    known = next((one for one in state.elsewhere() if one.name == name), None)
+    if known is not None and wants_html(request):
+        return HTMLResponse(_overview_elsewhere(request, state, known))
     deployment = state.deployments.named(name)
     if not wants_html(request):
         return json_response(_deployment(state, deployment))
@@ -57,7 +61,27 @@ def overview(request: Request, state: State, deployment: Deployment) -> str:
         name=deployment.name,
         versions=versions_of(state, deployment) if len(deployment.by_role) > 1 or deployment.problem else [],
         problem=deployment.problem,
+        others=len(state.elsewhere()),
     )
+
+
+def _overview_elsewhere(request: Request, state: State, model: ModelRecord) -> str:
+    """The page of a model that is served elsewhere."""
+    reference = None if model.reference_sha256 is None else state.desk.of(model.sha256).reference
+    curl = ingest_curl_line(model.name, origin_of(request))
+    return pages.index(state.store, model, reference, state.monitor, curl, state.store.recording.status(), served=False)
+
+
+def elsewhere_of(state: State) -> tuple[list[tuple[str, list[pages.VersionSummary]]], int]:
+    """What each model did that is not served here, the latest registered first; and how many more there are."""
+    known = state.elsewhere()
+    shown = known[: pages.MODELS_SHOWN]
+    summaries = [
+        pages.version_summary(state.store, model, role="elsewhere", share=None, mirrored=False, missed=0)
+        for model in shown
+    ]
+    listed = [(model.name, [summary]) for model, summary in zip(shown, summaries, strict=True)]
+    return listed, len(known) - len(shown)
 
 
 def versions_of(state: State, deployment: Deployment) -> list[pages.VersionSummary]:

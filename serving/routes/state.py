@@ -11,8 +11,10 @@ from monitor.settings import MonitorSettings
 from serving.deployment import Deployments
 from serving.gateway import Gateway
 from serving.ingest import Desk
+from serving.settings import ServingSettings
 from store import Store
 from store.errors import StoreUnavailable
+from store.models import ModelRecord
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,14 @@ class State:
     deployments: Deployments
     store: Store
     monitor: MonitorSettings
+    serving: ServingSettings
     desk: Desk
+
+    def elsewhere(self) -> list[ModelRecord]:
+        """The models that are known and not served here, the latest of each name."""
+        served = {deployment.name for deployment in self.deployments.all}
+        known = {one.name: one for one in reversed(self.store.models.all()) if one.name not in served}
+        return list(known.values())
 
     def why_not_ready(self) -> str | None:
         """Why no work should be sent here, if so. A database that is away is no reason while the spool has room."""
@@ -61,6 +70,14 @@ def origin_of(request: Request) -> str:
 def predict_path(name: str | None) -> str:
     """Where a served name is asked; None for the default."""
     return "/v1/predict" if name is None else f"/v1/models/{name}/predict"
+
+
+def ingest_curl_line(model: str, where: str) -> str:
+    """A prediction that was made elsewhere, from the command line."""
+    return (
+        f"curl {where}/v1/ingest -H 'content-type: application/json' \\\n"
+        f'  -d \'{{"model": "{model}", "predictions": [{{"id": "1", "embedding": [0.1, …], "logits": [2.3, …]}}]}}\''
+    )
 
 
 def curl_line(gateway: Gateway, where: str, name: str | None = None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
 from monitor.history.mending import mend
 from monitor.history.writer import HistoryWriter
@@ -18,6 +19,7 @@ from store import Store
 from store.batches import PredictionBatch
 from store.errors import LeaseLost
 from store.rollups import Rollup
+from store.tables import PredictionRow, RollupRow
 from tests.conftest import Population
 from tests.monitor.test_late import late
 from tests.monitor.test_watch import MODEL, register
@@ -127,6 +129,23 @@ def test_a_monitor_that_was_replaced_mends_nothing(
     with pytest.raises(LeaseLost):
         mend(sqlite_store, sqlite_store.models.get(MODEL), HOUR + timedelta(hours=2), lost)
     assert sqlite_store.rollups.counts(MODEL, *WHOLE) == {}
+
+
+def test_what_is_forgotten_is_not_added_up_again_and_again(
+    sqlite_store: Store, reference: Reference, population: Population
+) -> None:
+    register(sqlite_store, encode(reference))
+    given = batches(sqlite_store, reference, population, [0, 70])
+    written(sqlite_store, reference, given)
+    model, late = sqlite_store.models.get(MODEL), HOUR + timedelta(hours=3)
+    assert mend(sqlite_store, model, late, alone) == 0
+    with sqlite_store.writing() as session:
+        # As retention forgets predictions: their tallies and rollups stay.
+        session.execute(delete(PredictionRow).where(PredictionRow.id.in_(given[0].ids)))
+        session.execute(delete(RollupRow))
+    assert mend(sqlite_store, model, late, alone) == 1
+    assert sqlite_store.rollups.counts(MODEL, *WHOLE) == {HOUR + timedelta(hours=1): 10}
+    assert mend(sqlite_store, model, late, alone) == 0
 
 
 def test_a_model_without_a_reference_has_a_history_too(

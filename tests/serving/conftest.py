@@ -38,8 +38,9 @@ def connect(sqlite_store: Store) -> Iterator[Connect]:
 
     def start(engine: Engine, reference: Path | None, **settings) -> TestClient:
         loaded = None if reference is None else Reference.load(reference)
-        gateway = Gateway(engine, loaded, sqlite_store, ServingSettings(**settings))
-        application = create_application([Deployment.of(gateway)], sqlite_store, MonitorSettings())
+        limits = ServingSettings(**settings)
+        gateway = Gateway(engine, loaded, sqlite_store, limits)
+        application = create_application([Deployment.of(gateway)], sqlite_store, MonitorSettings(), limits)
         client = TestClient(application, raise_server_exceptions=False)
         client.__enter__()
         clients.append(client)

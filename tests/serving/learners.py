@@ -215,6 +215,13 @@ def numbers_of_rows(folder: Path) -> Case:
 
 def texts(folder: Path) -> Case:
     """Texts of every length, by a recurrent network."""
+    learner, written = text_learner()
+    again = [written[place % 400] + (" again" * (place // 400)) for place in range(N)]
+    return Case(_export(learner, folder), [raw_text(text) for text in again], again)
+
+
+def text_learner() -> tuple[Any, list[str]]:
+    """A learner over texts with its data, and all of its texts."""
     from fastai.text import all as fastai
 
     rng = np.random.default_rng(2)
@@ -234,8 +241,7 @@ def texts(folder: Path) -> Case:
     config = fastai.awd_lstm_clas_config | {"n_hid": 40, "n_layers": 2, "emb_sz": 24}
     learner = fastai.text_classifier_learner(data, fastai.AWD_LSTM, config=config, pretrained=False, metrics=[])
     _train(learner)
-    again = [written[place % 400] + (" again" * (place // 400)) for place in range(N)]
-    return Case(_export(learner, folder), [raw_text(text) for text in again], again)
+    return learner, written
 
 
 def _ratings() -> pd.DataFrame:

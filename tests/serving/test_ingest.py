@@ -13,6 +13,9 @@ from starlette.testclient import TestClient
 from monitor.ingest import id_of, register_elsewhere
 from monitor.reference import Reference
 from monitor.reference_file import encode
+from monitor.settings import MonitorSettings
+from serving.application import create_application
+from serving.settings import ServingSettings
 from store import Store
 from tests.conftest import Population
 
@@ -169,3 +172,34 @@ def test_an_id_is_of_its_time_and_the_same_again() -> None:
     assert one == id_of("m" * 64, "order-1", AT)
     assert one != id_of("m" * 64, "order-2", AT)
     assert (one.version, one.int >> 80) == (7, int(AT.timestamp() * 1_000))
+
+
+def test_a_gateway_without_a_learner_takes_and_shows_what_is_predicted_elsewhere(
+    sqlite_store: Store, fraud: str, rows: tuple[np.ndarray, np.ndarray]
+) -> None:
+    html = {"accept": "text/html"}
+    application = create_application([], sqlite_store, MonitorSettings(), ServingSettings())
+    with TestClient(application) as client:
+        assert client.get("/health/ready").status_code == 200
+        assert "fraud" in client.get("/", headers=html).text
+        page = client.get("/models/fraud", headers=html).text
+        assert "Nothing was predicted yet" in page
+        assert "/v1/ingest" in page
+        assert "/try" not in page.partition("<main>")[2]
+        sent = client.post("/v1/ingest", json={"model": fraud, "predictions": as_json(rows)})
+        assert sent.json()["recorded"] == 5
+        assert "<b>5</b><span>predictions recorded" in client.get("/models/fraud", headers=html).text
+        assert client.get("/history", headers=html).status_code == 200
+        for path in ("/v1/model", "/try", "/v1/models/fraud"):
+            assert client.get(path).status_code == 404, path
+        refused = client.post("/v1/predict", json={"rows": [{}]})
+        assert refused.status_code == 404
+        assert "tidegate serve EXPORT" in refused.json()["detail"]
+        assert client.get("/v1/models").json() == {"models": []}
+
+
+def test_a_gateway_that_knows_nothing_says_how_to_begin(sqlite_store: Store) -> None:
+    application = create_application([], sqlite_store, MonitorSettings(), ServingSettings())
+    with TestClient(application) as client:
+        assert "tidegate register" in client.get("/", headers={"accept": "text/html"}).text
+        assert client.get("/history").status_code == 404

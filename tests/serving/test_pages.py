@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import orjson
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from serving.engine import Engine
@@ -192,3 +193,21 @@ def test_history_adds_up_what_was_predicted_and_tells_slices_apart(
         assert "<b>paris" not in page
     assert digits_client.get("/history?span=century").status_code == 404
     assert digits_client.get("/history?model=nobody").status_code == 404
+
+
+def test_metrics_are_what_prometheus_reads(digits_client: TestClient, digits: Trained, sqlite_store: Store) -> None:
+    content = next((digits.folder / "traffic").rglob("*.png")).read_bytes()
+    digits_client.post("/v1/predict", content=content, headers={"content-type": "image/png"})
+    answer = digits_client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    found = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    model = sqlite_store.models.all()[0]
+    of_model = ("model", model.name), ("version", model.sha256[:12])
+    assert found["tidegate_predictions_total", *of_model] == 1
+    assert found[("tidegate_spool_predictions",)] == 0
+    assert found[("tidegate_database_away",)] == 0
+    assert found[("tidegate_unrecorded_predictions_total",)] == 0

@@ -15,7 +15,7 @@ from serving.engine import Engine
 from serving.learner import load, sha256_of
 from serving.notebook import profile_learner
 from serving.offline import check_inputs
-from serving.pairing import check_belongs
+from serving.pairing import check_belongs, check_pair
 from serving.probes import check_parity
 from serving.profiler import make_reference
 from serving.sources import LabelledInput, labelled_inputs
@@ -23,7 +23,7 @@ from store.batches import RawInput
 from store.errors import BadInput, ModelMismatch
 from store.runs import Verdict
 from tests.conftest import Trained
-from tests.serving.learners import texts
+from tests.serving.learners import text_learner, texts
 
 
 def test_a_folder_of_class_folders(digits_engine: Engine, digits: Trained) -> None:
@@ -290,3 +290,18 @@ def test_texts_are_profiled_from_a_table_or_a_folder(tmp_path: Path) -> None:
     reference = make_reference(engine, found[:80], found[80:], rng=rng)
     strange = engine.run([engine.adapter.decode(raw_text(written[0]))])
     assert reference.score(strange.embedding, strange.logits).score.shape == (1,)
+
+
+def test_texts_are_profiled_in_the_notebook_as_the_gateway_reads_them(tmp_path: Path) -> None:
+    learner, written = text_learner()
+    learner.path = tmp_path
+    learner.export("export.pkl")
+    reference = profile_learner(learner, tmp_path / "export.pkl")
+    assert not any("weights alone" in warning for warning in reference.warnings)
+    assert (reference.training_rows, reference.held_out_rows) == (len(learner.dls.train_ds), len(learner.dls.valid_ds))
+    engine = Engine(load(tmp_path / "export.pkl"))
+    check_pair(engine, reference)
+    # Each held-out row is what a gateway makes of one of the texts that were written.
+    sent = engine.predict([raw_text(text) for text in written]).embedding
+    gaps = np.abs(reference.held_out.embeddings[:, None] - sent[None]).max(axis=2).min(axis=1)
+    assert gaps.max() < 2e-3

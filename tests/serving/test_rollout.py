@@ -88,7 +88,7 @@ class Stage:
             return Gateway(engine, loaded if belongs else None, store, ServingSettings())
 
         self.deployment = Deployment("digits", Plan(self.versions["one"]), open_version, self.plan_file)
-        self.client = TestClient(create_application([self.deployment], store, MonitorSettings()))
+        self.client = TestClient(create_application([self.deployment], store, MonitorSettings(), ServingSettings()))
 
     def follow(self, plan: Plan) -> None:
         """Change the plan as an operator does, and wait until it is followed."""
@@ -220,7 +220,8 @@ def test_several_names_are_served_side_by_side(
         Gateway(engine, Reference.load(trained.reference), sqlite_store, ServingSettings())
         for engine, trained in ((digits_engine, digits), (cells_engine, cells))
     ]
-    application = create_application([Deployment.of(gateway) for gateway in gateways], sqlite_store, MonitorSettings())
+    served = [Deployment.of(gateway) for gateway in gateways]
+    application = create_application(served, sqlite_store, MonitorSettings(), ServingSettings())
     with TestClient(application) as client:
         assert [one["name"] for one in client.get("/v1/models").json()["models"]] == ["digits", "cells"]
         row = gateways[1].engine.adapter.examples()[0].content.decode()

@@ -1,6 +1,8 @@
 """The schema: up, down, never backwards by accident, and one at a time."""
 
 import threading
+import time
+from uuid import UUID
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -8,8 +10,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from store import Database, Store, StoreSettings, migrate
+from store.batches import PredictionBatch, RawInput
 from store.errors import BadSettings, StoreUnavailable
 from store.tables import Base
+from tests.store.test_conformance import MODEL, prediction, register
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:
@@ -81,3 +85,43 @@ def test_a_file_that_is_no_database_is_said_to_be(tmp_path) -> None:
     (tmp_path / "letter.db").write_text("Dear reader, " * 500)
     with pytest.raises(StoreUnavailable):
         Store.open(StoreSettings(database=f"sqlite:///{tmp_path / 'letter.db'}"))
+
+
+def test_a_migration_while_gateways_write_loses_nothing(database: Database) -> None:
+    """Old gateways go on while an operator upgrades, and while the operator takes the upgrade back."""
+    migrate.upgrade(database)
+    migrate.downgrade(database, "0006")
+    store = Store(database)
+    register(store)
+    acknowledged: list[UUID] = []
+    failed: list[Exception] = []
+    stopped = threading.Event()
+
+    def write() -> None:
+        while not stopped.is_set():
+            batch = PredictionBatch.of(MODEL, [prediction(raw=RawInput("text/plain", b"x")) for _ in range(3)])
+            try:
+                store.predictions.record_batches([batch])
+            except StoreUnavailable as error:
+                failed.append(error)
+            else:
+                acknowledged.extend(batch.ids)
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for thread in writers:
+        thread.start()
+    for _ in range(3):
+        time.sleep(0.3)
+        before = len(acknowledged)
+        assert migrate.upgrade(database) == migrate.head_revision()
+        time.sleep(0.3)
+        assert len(acknowledged) > before
+        migrate.downgrade(database, "0006")
+    migrate.upgrade(database)
+    stopped.set()
+    for thread in writers:
+        thread.join()
+    assert failed == []
+    assert len(acknowledged) > 100
+    assert store.predictions.count() == len(acknowledged) == store.tallies.total(MODEL).count
+    assert len(store.predictions.raw_inputs(acknowledged)) == len(acknowledged)

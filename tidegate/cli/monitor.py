@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,16 +72,12 @@ def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None
     from monitor.installation import Heartbeat
     from monitor.schedule import Schedule
     from store.processes import ProcessKind
+    from tidegate.parent import when_parent_ends
     from tidegate.wiring import look
 
     stopped = threading.Event()
 
     def stop(*_: object) -> None:
-        stopped.set()
-
-    def stop_with_parent() -> None:
-        # The pipe from the gateway gives nothing until it closes.
-        sys.stdin.buffer.read()
         stopped.set()
 
     for kind in (signal.SIGTERM, signal.SIGINT):
@@ -96,7 +91,7 @@ def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None
     heartbeat = Heartbeat(store, settings, ProcessKind.MONITOR)
     schedule.start()
     if with_parent:
-        threading.Thread(target=stop_with_parent, daemon=True).start()
+        when_parent_ends(stopped.set)
     else:
         typer.echo(f"Watching {store.database.label}. Ctrl-C stops.")
     with heartbeat:

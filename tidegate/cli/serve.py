@@ -22,11 +22,14 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     exports: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="EXPORT...", help="Files that `learn.export()` wrote; the first is the default.", show_default=False
+            metavar="[EXPORT...]",
+            help="Files that `learn.export()` wrote; the first is the default. With none, predictions that are made "
+            "elsewhere are taken at /v1/ingest.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     reference: Reference = None,
     no_reference: Annotated[
         bool, typer.Option("--no-reference", help="Score nothing, even if a .reference lies beside the export.")
@@ -73,6 +76,7 @@ def serve(
     from store.errors import BadSettings
     from tidegate.settings import load_settings
 
+    exports = exports or []
     if len(exports) > 1 and (reference is not None or name is not None):
         raise BadSettings(
             "--reference and --name are for one export. With several, each is called by its file's name and finds the "

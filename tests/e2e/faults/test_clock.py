@@ -1,11 +1,9 @@
 """A machine's clock that is set while everything runs: the gateway's and the monitor's, real processes. FAULTS 7."""
 
 import itertools
-import struct
 import subprocess
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from tests.e2e.faults.postgresql import Postgresql
 from tests.e2e.faults.test_faults import rows_of, server
 from tests.e2e.faults.traffic import Traffic
 from tests.e2e.harness import command, environment, gateway, run, wait_for
-from tests.preload import compiled
+from tests.preload import SettableClock
 
 pytestmark = pytest.mark.e2e
 __all__ = ["server"]
@@ -30,25 +28,9 @@ __all__ = ["server"]
 APART = timedelta(seconds=2)
 
 
-@dataclass(frozen=True)
-class SettableClock:
-    """Gives a process a wall clock of its own, which `set` changes at any time."""
-
-    environment: dict[str, str]
-    file: Path
-
-    def set(self, seconds: int) -> None:
-        """So many seconds ahead of the machine's."""
-        with self.file.open("r+b") as file:
-            file.write(struct.pack("<q", seconds))
-
-
 @pytest.fixture
 def clock(tmp_path: Path) -> SettableClock:
-    library = compiled(Path(__file__).with_name("set_clock.c"), tmp_path)
-    file = tmp_path / "clock"
-    file.write_bytes(struct.pack("<q", 0))
-    return SettableClock({"LD_PRELOAD": str(library), "SET_CLOCK": str(file)}, file)
+    return SettableClock.made(tmp_path)
 
 
 def test_a_clock_that_is_set_moves_no_prediction_and_no_window(
