@@ -58,6 +58,8 @@ class HistoryWriter:
         """Write what waits, and end."""
         self._repeating.stop()
         self.write()
+        # Sketches that outlive the interpreter make their library complain at its end.
+        self._open.clear()
 
     def write(self) -> None:
         """Write what waits; by itself every few seconds."""

@@ -62,7 +62,8 @@ def test_it_serves_with_the_reference_beside_the_export_and_says_where(digits: T
         assert served.stop() == 0
         wait_for(lambda: not alive(children[0]), "the monitor beside it to end", 20)
     assert recorded_ids(f"sqlite:///{tmp_path / 'tidegate.db'}") == [UUID(one["id"])]
-    assert not [line for line in served.lines if "Traceback" in line]
+    # Nor does a library complain of what it finds at the end.
+    assert not [line for line in served.lines if "Traceback" in line or "leaked" in line]
 
 
 def test_sigterm_under_load_finishes_what_was_accepted_and_exits_with_zero(digits: Trained, tmp_path: Path) -> None:
