@@ -5,7 +5,7 @@ is recorded once, and one of last week lies among those of last week.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,8 @@ import numpy.typing as npt
 import orjson
 from scipy.special import softmax
 
-from monitor.reference import Reference
+from monitor.history.writer import HistoryWriter
+from monitor.reference import Reference, Scores
 from monitor.reference_file import decode
 from store import Store
 from store.batches import PredictionBatch
@@ -44,11 +45,18 @@ class Given:
 class Ingest:
     """Takes predictions of one model.
 
+    Args:
+        store: the record.
+        model: its name or hash.
+        history: makes what adds them up beside; by default the monitor does, once their hour is over.
+
     Raises:
         NotFound: no model of this name is known, or it has no reference.
     """
 
-    def __init__(self, store: Store, model: str) -> None:
+    def __init__(
+        self, store: Store, model: str, history: Callable[[str, Reference], HistoryWriter] | None = None
+    ) -> None:
         self._store = store
         known = [one for one in store.models.all() if one.name == model or one.sha256 == model]
         if not known:
@@ -59,6 +67,7 @@ class Ingest:
         if self.model.reference_sha256 is None:
             raise NotFound(f"{self.model.name} has no reference to score against: `tidegate register` it with one.")
         self.reference: Reference = decode(store.models.reference(self.model.reference_sha256))
+        self.history = None if history is None else history(self.model.sha256, self.reference)
 
     def take(self, given: Given) -> list[UUID]:
         """Score and record predictions, and give their ids here, in order.
@@ -67,12 +76,15 @@ class Ingest:
             BadInput: they don't fit the reference, or each other.
             StoreUnavailable: nothing was recorded.
         """
-        batch = self._batch(given)
+        batch, scores = self._batch(given)
         if len(batch):
             self._store.recording.record([batch])
+            if self.history is not None:
+                # Those that came before are in it twice now, until their hour is mended.
+                self.history.add(batch, scores)
         return batch.ids
 
-    def _batch(self, given: Given) -> PredictionBatch:
+    def _batch(self, given: Given) -> tuple[PredictionBatch, Scores]:
         n = len(given.embeddings)
         for name in ("logits", "predictions", "ids", "at", "tags"):
             column = getattr(given, name)
@@ -84,7 +96,7 @@ class Ingest:
         now = self._store.database.utc_now()
         at = [now] * n if given.at is None else [_utc(instant, place) for place, instant in enumerate(given.at)]
         nothing: list[Any] = [None] * n
-        return PredictionBatch(
+        batch = PredictionBatch(
             model_sha256=self.model.sha256,
             ids=[new_id() for _ in range(n)]
             if given.ids is None
@@ -104,6 +116,7 @@ class Ingest:
             raw_inputs=nothing,
             repeatable=True,
         )
+        return batch, scores
 
     def _predictions(self, places: list[int | None]) -> list[str]:
         names = self.model.classes

@@ -1,5 +1,6 @@
 """The application factory: routes, problems, pages, and the life of what is served."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -60,13 +61,14 @@ def create_application(
         monitor: how production is watched, for the pages that say so.
         serving: the limits of requests that are for no one version.
     """
-    served = Deployments(deployments)
+    served, desk = Deployments(deployments), Desk(store)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         served.start()
         yield
         await served.stop()
+        await asyncio.to_thread(desk.stop)
 
     app = Application(
         title=f"Tidegate: {', '.join(deployment.name for deployment in deployments) or 'predictions made elsewhere'}",
@@ -77,7 +79,7 @@ def create_application(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.tidegate = State(served, store, monitor, serving, Desk(store))
+    app.state.tidegate = State(served, store, monitor, serving, desk)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

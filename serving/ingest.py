@@ -6,7 +6,9 @@ from typing import Any
 
 import orjson
 
+from monitor.history.writer import HistoryWriter
 from monitor.ingest import Given, Ingest, given_of_arrow, given_of_rows
+from monitor.reference import Reference
 from store import Store
 from store.errors import BadInput
 
@@ -51,8 +53,22 @@ class Desk:
         with self._lock:
             ingest = self._known.get(model)
             if ingest is None or self._store.models.get(ingest.model.sha256) != ingest.model:
-                ingest = self._known[model] = Ingest(self._store, model)
+                fresh = Ingest(self._store, model, self._history)
+                if ingest is not None and ingest.history is not None:
+                    ingest.history.stop()
+                ingest = self._known[model] = fresh
         return ingest
+
+    def stop(self) -> None:
+        """Write what waits to be added up."""
+        for ingest in self._known.values():
+            if ingest.history is not None:
+                ingest.history.stop()
+
+    def _history(self, model_sha256: str, reference: Reference) -> HistoryWriter:
+        writer = HistoryWriter(self._store, model_sha256, reference)
+        writer.start()
+        return writer
 
 
 def read_sent(headers: dict[bytes, bytes], model: str | None, body: bytes) -> Sent:
