@@ -43,10 +43,6 @@ class Stretch:
     features_sha256: str
     writer: UUID
 
-    @property
-    def end(self) -> datetime:
-        return self.start + timedelta(seconds=self.seconds)
-
 
 @dataclass(frozen=True)
 class Rollup:

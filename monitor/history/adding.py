@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from monitor.reference import Reference
 from monitor.rows import Rows
+from monitor.shift.sums import addends
 from monitor.slices import Slices
 from store.quantiles import Quantiles
 from store.rollups import ALL, Rollup
@@ -59,11 +60,7 @@ def features_sha256(reference: Reference | None) -> str:
 
 def add_up(reference: Reference | None, part: Part, slices: Slices) -> dict[Place, Rollup]:
     """What predictions add up to: all of them by the minute, and each slice by the hour."""
-    features = None
-    if reference is not None and part.rows is not None:
-        found = reference.row_features
-        raw = (found.rows(part.rows) + found.centre).astype(np.float64)
-        features = np.concatenate([raw, raw**2], axis=1)
+    features = None if reference is None or part.rows is None else addends(reference, part.rows)
     return {place: _of(part, features, np.asarray(where, np.intp)) for place, where in _places(part, slices).items()}
 
 

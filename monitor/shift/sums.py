@@ -43,10 +43,9 @@ class WindowSums:
     @classmethod
     def of(cls, reference: Reference, rows: Rows) -> "WindowSums":
         """The sums of these rows."""
-        found = reference.row_features
-        raw = (found.rows(rows) + found.centre).astype(np.float64)
+        features, squares = np.split(addends(reference, rows).sum(axis=0), 2)
         flagged = int((rows.scores >= reference.threshold).sum())
-        return cls(found.sha256, len(rows), flagged, raw.sum(axis=0), (raw**2).sum(axis=0))
+        return cls(reference.row_features.sha256, len(rows), flagged, features, squares)
 
     @classmethod
     def nothing(cls, reference: Reference) -> "WindowSums":
@@ -87,6 +86,13 @@ class SumsTest:
     checks: dict[str, float]
     flagged_share: float
     n: int
+
+
+def addends(reference: Reference, rows: Rows) -> Floats:
+    """What is added up of each row: its features, then the squares of these, `(n, 2 f)`."""
+    found = reference.row_features
+    raw = (found.rows(rows) + found.centre).astype(np.float64)
+    return np.concatenate([raw, raw**2], axis=1)
 
 
 def total(parts: Iterable[WindowSums], reference: Reference) -> WindowSums:
