@@ -42,6 +42,20 @@ class Given:
     tags: Sequence[dict[str, Any] | None] | None = None
 
 
+def model_named(store: Store, model: str) -> ModelRecord:
+    """The model with this name or hash, the latest registered where several have the name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    known = [one for one in store.models.all() if one.name == model or one.sha256 == model]
+    if not known:
+        raise NotFound(
+            f"No model {model!r} is known here. `tidegate register {model} --reference FILE` makes it known."
+        )
+    return known[0]
+
+
 class Ingest:
     """Takes predictions of one model.
 
@@ -58,12 +72,7 @@ class Ingest:
         self, store: Store, model: str, history: Callable[[str, Reference], HistoryWriter] | None = None
     ) -> None:
         self._store = store
-        known = [one for one in store.models.all() if one.name == model or one.sha256 == model]
-        if not known:
-            raise NotFound(
-                f"No model {model!r} is known here. `tidegate register {model} --reference FILE` makes it known."
-            )
-        self.model: ModelRecord = known[0]
+        self.model = model_named(store, model)
         if self.model.reference_sha256 is None:
             raise NotFound(f"{self.model.name} has no reference to score against: `tidegate register` it with one.")
         self.reference: Reference = decode(store.models.reference(self.model.reference_sha256))

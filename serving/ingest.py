@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from monitor.history.writer import HistoryWriter
-from monitor.ingest import Given, Ingest, given_of_arrow, given_of_rows
+from monitor.ingest import Given, Ingest, given_of_arrow, given_of_rows, model_named
 from monitor.reference import Reference
 from store import Store
 from store.errors import BadInput
@@ -31,6 +31,7 @@ class Desk:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # By hash: pages ask for one by that, and callers by its name.
         self._known: dict[str, Ingest] = {}
         self._lock = threading.Lock()
 
@@ -51,12 +52,13 @@ class Desk:
             NotFound: no such model is known, or it has no reference.
         """
         with self._lock:
-            ingest = self._known.get(model)
-            if ingest is None or self._store.models.get(ingest.model.sha256) != ingest.model:
-                fresh = Ingest(self._store, model, self._history)
+            record = model_named(self._store, model)
+            ingest = self._known.get(record.sha256)
+            if ingest is None or ingest.model != record:
+                fresh = Ingest(self._store, record.sha256, self._history)
                 if ingest is not None and ingest.history is not None:
                     ingest.history.stop()
-                ingest = self._known[model] = fresh
+                ingest = self._known[record.sha256] = fresh
         return ingest
 
     def stop(self) -> None:

@@ -189,7 +189,9 @@ def test_a_gateway_without_a_learner_takes_and_shows_what_is_predicted_elsewhere
         sent = client.post("/v1/ingest", json={"model": fraud, "predictions": as_json(rows)})
         assert sent.json()["recorded"] == 5
         assert "<b>5</b><span>predictions recorded" in client.get("/models/fraud", headers=html).text
-        application.state.tidegate.desk.of(fraud).history.write()
+        desk = application.state.tidegate.desk
+        assert desk.of(fraud) is desk.of(sqlite_store.models.all()[0].sha256)
+        desk.of(fraud).history.write()
         assert sum(bar["count"] for bar in client.get("/history?span=quarter").json()["bars"]) == 5
         for path in ("/v1/model", "/try", "/v1/models/fraud"):
             assert client.get(path).status_code == 404, path
