@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from monitor.history.adding import Part, add_up
-from monitor.reference import Reference
-from monitor.slices import Slices
-from store import Store
-from store.alerts import AlertRecord, AlertState
-from store.batches import PredictionBatch
+from monitor.history.aggregate import Part, aggregate
+from monitor.history.slices import Slices
+from monitor.reference.profile import Reference
+from monitor.shift.row_features import features_of
 from store.clock import new_id
-from store.rollups import Stretch
-from store.runs import RunRecord, Verdict
-from store.stretches import HOUR_SECONDS, ROLLED_UP, floor
+from store.database.time_buckets import HOUR_SECONDS, ROLLED_UP_WRITER, floor
+from store.recording.batches import PredictionBatch
+from store.repositories.alerts import AlertRecord, AlertState
+from store.repositories.runs import RunRecord, Verdict
+from store.rollups.rollups import RollupKey
+from store.store import Store
 
 DAYS, SITES, REPORTS, ALERTS = 30, 10, 10_000, 1_000
 _AT_ONCE = 50_000
@@ -67,7 +68,7 @@ def _rollups(
     rng: np.random.Generator,
 ) -> None:
     """As gateways write them: of every hour and site, and of the last hours by the minute."""
-    features = reference.row_features.sha256
+    features = features_of(reference).sha256
     hour, last = floor(start, HOUR_SECONDS), floor(now, HOUR_SECONDS)
     while hour <= last:
         minutes = range(60) if now - hour < timedelta(hours=6) else [None]
@@ -84,9 +85,9 @@ def _rollups(
                 np.full(n, np.nan) if held_out.confidences is None else held_out.confidences,
                 held_out,
             )
-            for (seconds, begin, slice_), rollup in add_up(reference, part, Slices()).items():
+            for (seconds, begin, slice_), rollup in aggregate(reference, part, Slices()).items():
                 width = HOUR_SECONDS if minute is None else seconds
-                made.append((Stretch(sha256, width, begin, slice_, features, ROLLED_UP), rollup))
+                made.append((RollupKey(sha256, width, begin, slice_, features, ROLLED_UP_WRITER), rollup))
         with store.writing() as session:
             store.rollups.put(session, made)
         hour += timedelta(hours=1)

@@ -27,10 +27,12 @@ from bench.gateways.learners import LEARNERS
 from bench.gateways.load import load
 from bench.sets.base import WORK
 from bench.tables import publish
-from store import Store, StoreSettings, migrate
-from store.batches import COLUMNS, PredictionBatch
 from store.clock import new_id
-from store.engine import Database
+from store.database import migrate
+from store.database.engine import Database
+from store.recording.batches import COLUMNS, PredictionBatch
+from store.settings import StoreSettings
+from store.store import Store
 
 MODEL = "b" * 64
 WIDTH, CLASSES = 512, 10
@@ -88,7 +90,9 @@ def _gateway(chosen: argparse.Namespace) -> None:
                     (f"{name}, {clients} clients, {one}", base, rate, f"{100 * (1 - rate / base):.1f} %", target)
                 )
     note = "Requests a second, median of alternating rounds; without: the same gateway with its commits left out."
-    publish("recording", "Recording: what it costs", ["", "without", "with", "cost", "at most"], rows, note, COMMAND)
+    publish(
+        "recording", "DurableWriter: what it costs", ["", "without", "with", "cost", "at most"], rows, note, COMMAND
+    )
 
 
 def _unrecorded(contestant: Contestant) -> Contestant:
@@ -157,7 +161,12 @@ def _bulk(chosen: argparse.Namespace) -> None:
         "counts and notes what is late."
     )
     publish(
-        "recording-bulk", "Recording: bulk ingest", ["", "raw", "Tidegate", "of raw", "at least"], table, note, COMMAND
+        "recording-bulk",
+        "DurableWriter: bulk ingest",
+        ["", "raw", "Tidegate", "of raw", "at least"],
+        table,
+        note,
+        COMMAND,
     )
 
 
@@ -204,7 +213,7 @@ def _pages(chosen: argparse.Namespace) -> None:
         f"{ALERTS:,} open alerts. One look of the monitor at it all took at most "
         f"{' and '.join(f'{megabytes:,.0f} MB on {name}' for name, megabytes in memory.items())}."
     )
-    publish("recording-pages", "Recording: pages", ["page", *memory, "at most"], rows, note, COMMAND)
+    publish("recording-pages", "DurableWriter: pages", ["page", *memory, "at most"], rows, note, COMMAND)
 
 
 def _page_ms(address: str) -> float:

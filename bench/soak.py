@@ -20,8 +20,10 @@ from bench.gateways.learners import LEARNERS
 from bench.gateways.load import Load, load
 from bench.sets.base import WORK
 from bench.tables import publish
-from store import Store, StoreSettings, migrate
-from store.engine import Database
+from store.database import migrate
+from store.database.engine import Database
+from store.settings import StoreSettings
+from store.store import Store
 
 CLIENTS = 64
 OUTAGE_MINUTE = 5
@@ -89,7 +91,7 @@ def _soak(name: str, url: str, folder: str, minutes: int, seconds: float, fault:
             time.sleep(0.5)
         drained = time.monotonic() - began
         store = Store.open(StoreSettings(database=url))
-        recorded, tallied = store.predictions.count(), store.tallies.total(store.models.all()[0].sha256).count
+        recorded, tallied = store.predictions.count(), store.counters.total(store.models.all()[0].sha256).count
         store.close()
     _publish(name, found, seconds, drained, recorded, tallied)
 

@@ -1,0 +1,2 @@
+"""Statistics and decisions: numpy in, numpy out. Its floors, top to bottom: `scheduling` → `passes` → `ingest`, `alerts` →
+`history` → `baselines` → `checks` → `alarm`, `accuracy` → `shift` → `reference` → `settings`, `seed`, `periodic`."""

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 
-class Matters(BaseModel):
+class MaterialEffects(BaseModel):
     """Effects smaller than these are shown in the report but raise no alert, however significant they are."""
 
     flagged_excess: float = Field(0.01, ge=0, le=1, description="share of flagged inputs above the calibrated rate")
@@ -43,7 +43,7 @@ class MonitorSettings(BaseModel):
     )
     maximum_rows: int = Field(10_000, ge=100, description="larger windows are sampled uniformly down to this")
     columns_report: bool = Field(True, description="write Evidently's page on the recorded columns beside each report")
-    matters: Matters = Field(default_factory=Matters)
+    matters: MaterialEffects = Field(default_factory=MaterialEffects)
     destinations: list[str] = Field(
         default_factory=lambda: ["log"],
         description='where alerts go: "log", or the address of a webhook, http(s)://…',

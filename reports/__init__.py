@@ -1,1 +1,2 @@
-"""Drift reports and the pages people read: documents of plain values, drawn as self-contained HTML and SVG."""
+"""Drawing: values in, HTML, SVG and JSON out. Its floors, top to bottom: `pages`, `history_page`, `drift`, `columns` →
+`sections` → `render`, `svg`, `pictures`."""

@@ -13,14 +13,14 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from monitor.slices import MOST_TAGS, MOST_VALUES
-from monitor.watch import Watched
-from store import Store
+from monitor.history.slices import MOST_TAGS, MOST_VALUES
+from monitor.passes.monitor_pass import PassResult
+from store.store import Store
 
 ROWS = 2_000
 
 
-def columns_page(watched: Watched, store: Store) -> str | None:
+def columns_page(watched: PassResult, store: Store) -> str | None:
     """Evidently's page, HTML; None where there are no columns that both sides have."""
     reference = watched.reference
     if reference is None:
@@ -61,7 +61,7 @@ def _draw(
     return html
 
 
-def _window(watched: Watched, store: Store) -> pd.DataFrame:
+def _window(watched: PassResult, store: Store) -> pd.DataFrame:
     recorded, chosen = watched.recorded, _chosen(watched)
     table = pd.DataFrame({"ood_score": recorded.scores[chosen], "confidence": recorded.confidences[chosen]})
     if watched.model.classes and (recorded.class_indices >= 0).any():
@@ -74,11 +74,11 @@ def _window(watched: Watched, store: Store) -> pd.DataFrame:
     return table
 
 
-def _chosen(watched: Watched) -> slice:
+def _chosen(watched: PassResult) -> slice:
     return slice(None, None, max(1, -(-len(watched.recorded.ids) // ROWS)))
 
 
-def _tags(watched: Watched, rows: int) -> pd.DataFrame:
+def _tags(watched: PassResult, rows: int) -> pd.DataFrame:
     """The tags that slice the window into few enough parts to be read."""
     tags = watched.recorded.tags[_chosen(watched)]
     found: dict[str, list[str]] = {}
@@ -89,7 +89,7 @@ def _tags(watched: Watched, rows: int) -> pd.DataFrame:
     return pd.DataFrame(found, index=range(rows), dtype=object)
 
 
-def _training(watched: Watched) -> pd.DataFrame:
+def _training(watched: PassResult) -> pd.DataFrame:
     assert watched.reference is not None
     held_out = watched.reference.held_out
     table = pd.DataFrame({"ood_score": held_out.scores})

@@ -10,12 +10,12 @@ from uuid import UUID
 import orjson
 
 from monitor import checks
-from monitor.shift.cause import SENTENCES, Cause
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
+from monitor.shift.diagnosis import SENTENCES, Cause
 from reports.render import page
 from reports.sections import SECTIONS
 from reports.sections.base import Record
-from store.runs import CheckResult, RunRecord, Verdict
+from store.repositories.runs import CheckResult, RunRecord, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class DriftReport:
         return f'<iframe srcdoc="{escape(self.html())}" style="width:100%;height:720px;border:0"></iframe>'
 
 
-def drift_report(watched: Watched, record: Record) -> DriftReport:
+def drift_report(watched: PassResult, record: Record) -> DriftReport:
     """The report of one pass of the monitor.
 
     Args:

@@ -6,22 +6,25 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from monitor.alarm.certificate import Certificate
-from monitor.alarm.watchkeeper import budget_of
-from monitor.baseline import certificate_of
+from monitor.alarm.advance import budget_of
+from monitor.baselines.baseline import certificate_of
+from monitor.baselines.certificate import Certificate
 from monitor.checks import ACCURACY
-from monitor.reference import Reference
+from monitor.checks.sums_test import FEWEST_ROWS, WindowSumsTest, check_sums
+from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
-from monitor.shift.sums import FEWEST_ROWS, SumsTest, check_sums, sums_of
+from monitor.shift.row_features import features_of
+from monitor.shift.window_sums import sums_of
 from reports.render import page
-from store import Recorded, Store
-from store.alerts import AlertState
-from store.deliveries import DeliveryState
-from store.models import ModelRecord
-from store.predictions import Agreement
-from store.rollups import ALL
-from store.runs import RunRecord
-from store.stretches import HOUR_SECONDS, floor
+from store.database.time_buckets import HOUR_SECONDS, bucket_start
+from store.recording.durable_writer import RecordingStatus
+from store.repositories.alerts import AlertState
+from store.repositories.deliveries import DeliveryState
+from store.repositories.models import ModelRecord
+from store.repositories.predictions import Agreement
+from store.repositories.runs import RunRecord
+from store.rollups.rollups import ALL
+from store.store import Store
 
 RUNS = 100
 LATEST = 5
@@ -59,7 +62,7 @@ def version_summary(
     store: Store, model: ModelRecord, *, role: str, share: float | None, mirrored: bool, missed: int
 ) -> VersionSummary:
     """Put together what the record knows of one version."""
-    totals = store.tallies.total(model.sha256)
+    totals = store.counters.total(model.sha256)
     runs = store.runs.recent(model.sha256, limit=1)
     return VersionSummary(
         role=role,
@@ -97,7 +100,7 @@ def index(
     reference: Reference | None,
     settings: MonitorSettings,
     curl: str,
-    recording: Recorded,
+    recording: RecordingStatus,
     *,
     name: str | None = None,
     versions: Sequence[VersionSummary] = (),
@@ -121,7 +124,7 @@ def index(
         others: how many more models the record knows.
     """
     baseline = store.baselines.active(model.sha256)
-    per_day = store.tallies.per_day(model.sha256, store.database.utc_now())
+    per_day = store.counters.per_day(model.sha256, store.database.utc_now())
     models = sum(one.reference_sha256 is not None for one in store.models.all())
     certificate = None
     if baseline is not None:
@@ -139,9 +142,9 @@ def index(
         served=served,
         others=others,
         recording=recording.warning,
-        notices=store.notices.all(AlertState.FIRING),
+        notices=store.system_alerts.all(AlertState.FIRING),
         reference=reference,
-        predictions=store.tallies.total(model.sha256).count,
+        predictions=store.counters.total(model.sha256).count,
         firing=store.alerts.all(AlertState.FIRING),
         shown=ALERTS_IN_SHORT,
         runs=runs,
@@ -156,12 +159,12 @@ def index(
     )
 
 
-def _last_day(store: Store, model: ModelRecord, reference: Reference) -> SumsTest | None:
+def _last_day(store: Store, model: ModelRecord, reference: Reference) -> WindowSumsTest | None:
     """The last 24 hours from what gateways add up; None where that is too little to say."""
     until = store.database.utc_now()
     # Hours are whole: minutes of the first one may have become one already.
-    since = floor(until - timedelta(days=1), HOUR_SECONDS)
-    rollup = store.rollups.sums(model.sha256, since, until, reference.row_features.sha256).get(ALL)
+    since = bucket_start(until - timedelta(days=1), HOUR_SECONDS)
+    rollup = store.rollups.sums(model.sha256, since, until, features_of(reference).sha256).get(ALL)
     if rollup is None or rollup.count < FEWEST_ROWS:
         return None
     return check_sums(reference, sums_of(reference, rollup))
@@ -202,7 +205,7 @@ def alerts(store: Store, destinations: Sequence[str], where: str) -> str:
         pending=counts[DeliveryState.PENDING],
         dead=counts[DeliveryState.DEAD],
         destinations=destinations,
-        notices=store.notices.all(AlertState.FIRING),
+        notices=store.system_alerts.all(AlertState.FIRING),
         where=where,
     )
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor import checks
-from monitor.alerts.message import notice_title
+from monitor.alerts.message import system_alert_title
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -40,7 +40,7 @@ def _environment() -> Environment:
     environment.filters["instant"] = _instant
     environment.filters["probability"] = _probability
     environment.filters["check_title"] = checks.title
-    environment.filters["notice_title"] = notice_title
+    environment.filters["system_alert_title"] = system_alert_title
     return environment
 
 

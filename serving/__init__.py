@@ -1,1 +1,2 @@
-"""The gateway: it wraps an exported fastai learner as a web service; and the profiler, which runs one over its data."""
+"""The gateway, and the only room with fastai, torch and HTTP. Its floors, top to bottom: `http` → `profiling`,
+`open_inference`, `rollout` → `gateway` → `engine` → `learner` → `settings`; the `client` stands beside them, alone."""

@@ -5,18 +5,20 @@ with Client("http://127.0.0.1:8000") as client:
 """
 
 import asyncio
+import json
+import math
 import random
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
-import orjson
 
 from store.errors import BadInput, GatewayUnavailable, TidegateError
 
@@ -72,7 +74,7 @@ class _Call:
         path = "/v1/predict" if model is None else f"/v1/models/{quote(model, safe='')}/predict"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         if tags is not None:
-            headers["tidegate-tags"] = orjson.dumps(dict(tags)).decode("latin-1")
+            headers["tidegate-tags"] = _json(dict(tags)).decode("latin-1")
         if key is not None:
             headers["tidegate-key"] = key
         kinds = {_kind(one) for one in inputs}
@@ -86,14 +88,14 @@ class _Call:
         if kind == "file":
             files = [("file", (f"{place}", _content(one))) for place, one in enumerate(inputs)]
             return cls(path, headers, None, files)
-        content = orjson.dumps({kind: list(inputs)}, option=orjson.OPT_SERIALIZE_NUMPY)
+        content = _json({kind: list(inputs)})
         return cls(path, {**headers, "content-type": "application/json"}, content, None)
 
     def answers(self, response: httpx.Response) -> list[Prediction | BadInput]:
         """What a whole response says, input by input."""
         try:
-            body = orjson.loads(response.content)
-        except orjson.JSONDecodeError as error:
+            body = json.loads(response.content)
+        except ValueError as error:
             raise GatewayUnavailable(
                 f"{response.url} answered {response.status_code} and no JSON: is this a Tidegate gateway?"
             ) from error
@@ -235,6 +237,30 @@ class AsyncClient(_Settings):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it: numpy's as Python's, instants and ids as text, numbers that are not finite as null."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if hasattr(value, "tolist"):
+        # Arrays and scalars of numpy, which this client does not import.
+        return _plain(value.tolist())
+    raise BadInput(f"A value of type {type(value).__name__} can't be sent as JSON.", field="inputs")
 
 
 def _only(answers: list[Prediction | BadInput]) -> Prediction:

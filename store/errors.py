@@ -1,7 +1,7 @@
 """The one tree of errors. Each says what happened, what it means and what to do.
 
 The tree stands on the ground floor because every room raises from it; it is mapped once to HTTP problems
-(`serving/problems.py`) and once to exit codes (`tidegate/cli`).
+(`serving/http/problem_details.py`) and once to exit codes (`tidegate/cli`).
 """
 
 

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import sqlalchemy
 
-from monitor.fit import fit_reference
-from monitor.reference import Reference
-from store import Database, Store, StoreSettings, migrate
+from monitor.reference.fit import fit_reference
+from monitor.reference.profile import Reference
+from store.database import migrate
+from store.database.engine import Database
+from store.settings import StoreSettings
+from store.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -143,10 +146,10 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def _profiled(export: Path, folder: Path, training: str, held_out: str) -> Trained:
-    from serving.engine import Engine
-    from serving.learner import load
-    from serving.profiler import make_reference
-    from serving.sources import labelled_inputs
+    from serving.engine.engine import Engine
+    from serving.learner.loading import load
+    from serving.profiling.labelled_data import labelled_inputs
+    from serving.profiling.profiler import make_reference
 
     engine = Engine(load(export))
     parts = [labelled_inputs(folder / part, engine.adapter) for part in (training, held_out)]

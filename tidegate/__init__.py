@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from monitor.accuracy.estimate import estimate_accuracy
     from monitor.accuracy.realized import realized_accuracy
     from monitor.alarm.sequential import SequentialAlarm
-    from monitor.fit import fit_reference
-    from monitor.reference import Reference, Scores
-    from monitor.shift.window_test import check_window
+    from monitor.checks.window_test import check_window
+    from monitor.reference.fit import fit_reference
+    from monitor.reference.profile import Reference, Scores
     from reports.drift import DriftReport
     from serving.client import AsyncClient, Client, Prediction
     from store.errors import TidegateError
     from tidegate.notebook import profile, report
-    from tidegate.served import serve
+    from tidegate.notebook_server import serve
 
 _HOMES = {
     "AsyncClient": "serving.client",
     "Client": "serving.client",
     "Prediction": "serving.client",
-    "serve": "tidegate.served",
+    "serve": "tidegate.notebook_server",
     "DriftReport": "reports.drift",
-    "Reference": "monitor.reference",
-    "Scores": "monitor.reference",
+    "Reference": "monitor.reference.profile",
+    "Scores": "monitor.reference.profile",
     "SequentialAlarm": "monitor.alarm.sequential",
     "TidegateError": "store.errors",
-    "check_window": "monitor.shift.window_test",
+    "check_window": "monitor.checks.window_test",
     "estimate_accuracy": "monitor.accuracy.estimate",
     "realized_accuracy": "monitor.accuracy.realized",
     "audited_accuracy": "monitor.accuracy.audited",
-    "fit_reference": "monitor.fit",
+    "fit_reference": "monitor.reference.fit",
     "profile": "tidegate.notebook",
     "report": "tidegate.notebook",
 }

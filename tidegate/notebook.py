@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from monitor.fit import DEFAULT_ALPHA
-from monitor.reference import Reference
+from monitor.reference.fit import DEFAULT_ALPHA
+from monitor.reference.profile import Reference
 from reports.drift import DriftReport
-from store import Store
 from store.errors import BadInput, NotFound
+from store.store import Store
 from tidegate.progress import track
 from tidegate.settings import load_settings
 
@@ -30,7 +30,7 @@ def profile(
         TidegateError: the learner has no data, or can't be served; the message says what to do.
     """
     # fastai and torch come with it; showing a report needs neither.
-    from serving.notebook import profile_learner
+    from serving.profiling.notebook import profile_learner
 
     path = None if export is None else Path(export)
     reference = profile_learner(learner, path, alpha=alpha, seed=seed, track=track)

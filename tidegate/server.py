@@ -15,19 +15,19 @@ import typer
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from monitor.installation import Heartbeat
-from serving.application import create_application
-from serving.deployment import Deployment
-from serving.learner import name_of
-from serving.opening import VersionOpener
-from serving.rollout import Plan, Role, Version, plan_beside
-from store import Store
+from monitor.scheduling.heartbeat import Heartbeat
+from serving.http.application import create_application
+from serving.learner.loading import name_of
+from serving.rollout.deployment import Deployment
+from serving.rollout.plan import Plan, Role, Version, plan_beside
+from serving.rollout.version_loading import VersionLoader
 from store.errors import BadSettings
-from store.processes import ProcessKind
-from tidegate.cli.loading import tell_it_is_code
+from store.repositories.processes import ProcessKind
+from store.store import Store
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
-from tidegate.parent import when_parent_ends
+from tidegate.parent_watch import when_parent_ends
+from tidegate.pickle_warning import warn_that_it_is_code
 from tidegate.settings import Settings
 from tidegate.workers import Place, Workers
 
@@ -140,9 +140,9 @@ class Server:
             )
 
         def announce(export: Path, sha256: str) -> None:
-            tell_it_is_code(export, sha256, pinned=named.sha256 is not None)
+            warn_that_it_is_code(export, sha256, pinned=named.sha256 is not None)
 
-        opener = VersionOpener(store, self._settings.serving, name, named.import_modules, announce)
+        opener = VersionLoader(store, self._settings.serving, name, named.import_modules, announce)
         return Deployment(name, plan, opener, kept)
 
     def _greet(self, deployments: Sequence[Deployment], store: Store) -> None:

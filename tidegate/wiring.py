@@ -3,28 +3,28 @@
 import logging
 
 from monitor.alerts.delivery import deliver_due
-from monitor.history.mending import mend
+from monitor.history.reconcile import mend
+from monitor.passes.monitor_pass import PassResult, deserves_report, watch
 from monitor.settings import MonitorSettings
-from monitor.watch import Watched, alone, watch, worth_a_report
 from reports.columns import columns_page
 from reports.drift import drift_report
-from store import Store
 from store.errors import LeaseLost, TidegateError
-from store.jobs import Lease
+from store.repositories.jobs import Lease, no_fence
+from store.store import Store
 
 logger = logging.getLogger(__name__)
 
 
-def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) -> list[Watched]:
+def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) -> list[PassResult]:
     """Look at every model once, write the reports, and tell the destinations. What is old is forgotten.
 
     Raises:
         LeaseLost: another monitor has taken over.
     """
-    fence = alone if lease is None else lease.fence
+    fence = no_fence if lease is None else lease.fence
     watched = watch(store, settings, fence=fence)
     for one in watched:
-        if worth_a_report(one):
+        if deserves_report(one):
             write_report(store, one, columns=settings.columns_report)
     deliver_due(store, settings)
     now = store.jobs.now()
@@ -35,11 +35,11 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
             raise
         except TidegateError:
             logger.exception("the history of %s could not be mended; the next look tries again", model.name)
-    store.keep_house(now)
+    store.run_housekeeping(now)
     return watched
 
 
-def write_report(store: Store, watched: Watched, *, columns: bool) -> None:
+def write_report(store: Store, watched: PassResult, *, columns: bool) -> None:
     """Write the report of one pass, and Evidently's page on its columns beside it."""
     report = drift_report(watched, store.predictions)
     page = None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from alembic import op
 
-from store import partitions
+from store.database import partitions
 
 revision = "0005"
 down_revision = "0004"

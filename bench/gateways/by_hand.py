@@ -12,7 +12,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from serving.torchvision_operators import declare_missing_operators  # noqa: E402
+from serving.learner.torchvision_operators import declare_missing_operators  # noqa: E402
 
 
 class ByHand:

@@ -115,8 +115,8 @@ class Contestant:
         return (served.content, served.content_type) if self.raw else form(served.content, served.content_type)
 
 
-def _wait(url: str, body: bytes, content_type: str, process: subprocess.Popen, log, patience: float) -> None:  # type: ignore[type-arg, no-untyped-def]
-    until = time.monotonic() + patience
+def _wait(url: str, body: bytes, content_type: str, process: subprocess.Popen, log, wait_seconds: float) -> None:  # type: ignore[type-arg, no-untyped-def]
+    until = time.monotonic() + wait_seconds
     last = "no connection"
     while time.monotonic() < until and process.poll() is None:
         try:

@@ -12,7 +12,7 @@ import torch  # noqa: E402
 import uvicorn  # noqa: E402
 from fastapi import FastAPI, Request, UploadFile  # noqa: E402
 
-from serving.torchvision_operators import declare_missing_operators  # noqa: E402
+from serving.learner.torchvision_operators import declare_missing_operators  # noqa: E402
 
 declare_missing_operators()
 from fastai.learner import load_learner  # noqa: E402

@@ -1,7 +1,7 @@
 """`tidegate`, with its commits left out: what recording costs is the difference."""
 
-from store.recording import Recording
+from store.recording.durable_writer import DurableWriter
 from tidegate.cli import main
 
-Recording.record = lambda self, batches: None  # type: ignore[method-assign]
+DurableWriter.record = lambda self, batches: None  # type: ignore[method-assign]
 main()

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from bench.sets.base import WORK
-from serving.torchvision_operators import declare_missing_operators
+from serving.learner.torchvision_operators import declare_missing_operators
 
 declare_missing_operators()
 
@@ -113,10 +113,10 @@ def _made(name: str, train: Callable[[Path], None], content: Callable[[Path], by
 
 
 def _profile(served: Served, folder: Path) -> None:
-    from serving.engine import Engine
-    from serving.learner import load
-    from serving.profiler import make_reference
-    from serving.sources import labelled_inputs
+    from serving.engine.engine import Engine
+    from serving.learner.loading import load
+    from serving.profiling.labelled_data import labelled_inputs
+    from serving.profiling.profiler import make_reference
 
     engine = Engine(load(served.export))
     if served.name == "digits":

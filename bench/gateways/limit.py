@@ -4,10 +4,10 @@ import sys
 import time
 
 from bench.gateways.learners import LEARNERS
-from serving.engine import Engine
-from serving.learner import load
-from serving.tuning import Tuning, tune, tuning_beside, use
-from store.batches import RawInput
+from serving.engine.engine import Engine
+from serving.engine.tuning import Tuning, tune, tuning_beside, use
+from serving.learner.loading import load
+from store.recording.batches import RawInput
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.sets import DomainSet, Rows
-from serving.torchvision_operators import declare_missing_operators
+from serving.learner.torchvision_operators import declare_missing_operators
 
 declare_missing_operators()
 

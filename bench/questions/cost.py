@@ -13,8 +13,9 @@ from bench.ours import reference_of
 from bench.peers.environments import ask
 from bench.sets import SETS
 from bench.tables import publish
-from monitor.scorers import neighbours, space
-from monitor.shift.sums import WindowSums, check_sums
+from monitor.checks.sums_test import check_sums
+from monitor.reference.scorers import neighbours, space
+from monitor.shift.window_sums import WindowSums
 from tidegate import Reference, check_window, fit_reference
 
 D, CLASSES = 512, 10

@@ -16,7 +16,7 @@ from torch import nn
 
 from bench.sets import network
 from bench.sets.base import WORK, DomainSet, Rows
-from serving.torchvision_operators import declare_missing_operators
+from serving.learner.torchvision_operators import declare_missing_operators
 
 PACKAGE = "vaderSentiment==2.5"
 FOLDER = "hutto_ICWSM_2014"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from serving.torchvision_operators import declare_missing_operators
+from serving.learner.torchvision_operators import declare_missing_operators
 
 NUMBERS = ["mean_radius", "mean_texture", "mean_smoothness", "mean_concavity", "worst_radius", "worst_concavity"]
 CATEGORY, TARGET = "outline", "diagnosis"

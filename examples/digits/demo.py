@@ -73,7 +73,7 @@ def _prepare() -> None:
 
 def _has_reference() -> bool:
     """Whether there is one that this version reads."""
-    from monitor.reference import Reference
+    from monitor.reference.profile import Reference
     from store.errors import BadReference
 
     try:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from examples.digits.pictures import handwritten_digits
-from serving.torchvision_operators import declare_missing_operators
+from serving.learner.torchvision_operators import declare_missing_operators
 
 EPOCHS = 10
 SPLITS = {"train": (0, 1, 2), "valid": (3,), "traffic": (4,)}

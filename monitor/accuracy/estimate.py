@@ -8,13 +8,16 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from monitor.conformal import conformal_p_values
-from monitor.reference import Reference
-from monitor.rows import Floats32, Places, Rows
-from monitor.scorers import Features
+from monitor.reference.conformal import conformal_p_values
+from monitor.reference.profile import Reference
+from monitor.reference.rows import Floats32, Places, Rows
+from monitor.reference.scorers import Features
 from store.errors import BadInput
 
 Floats = npt.NDArray[np.float64]
+
+# The name of the result beside the checks of a window.
+ACCURACY = "estimated_accuracy"
 
 NEIGHBOURS = 10
 # Inputs stranger than this share of held-out ones are counted at chance, whatever the learner says of itself.

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln
 
-from monitor.reference import Reference
+from monitor.reference.profile import Reference
 from store.errors import BadInput
 
 Floats = npt.NDArray[np.float64]

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.alarm.sequential import EDGES, SequentialAlarm
-from monitor.reference import Reference
-from monitor.rows import Rows
+from monitor.reference.profile import Reference
+from monitor.reference.rows import Rows
 
 Floats = npt.NDArray[np.float64]
 

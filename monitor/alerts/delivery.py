@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from monitor.alerts.destinations import DeliveryError, destination
 from monitor.alerts.message import Message
 from monitor.settings import MonitorSettings
-from store import Store
-from store.deliveries import Delivery
 from store.errors import BadSettings
+from store.repositories.deliveries import Delivery
+from store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ def deliver_due(store: Store, settings: MonitorSettings, now: Clock | None = Non
     return taken
 
 
-def deliver_notices(store: Store, settings: MonitorSettings, now: Clock | None = None) -> None:
+def deliver_system_alerts(store: Store, settings: MonitorSettings, now: Clock | None = None) -> None:
     """Send what is owed about the installation itself, to each destination until it takes it."""
     now = now or store.database.utc_now
-    for notice in store.notices.due(now()):
-        if not store.notices.claim(notice, now() + CLAIM):
+    for notice in store.system_alerts.due(now()):
+        if not store.system_alerts.claim(notice, now() + CLAIM):
             continue
-        message = Message.of_notice(notice, f"{settings.public_url.rstrip('/')}/alerts")
+        message = Message.of_system_alert(notice, f"{settings.public_url.rstrip('/')}/alerts")
         owed = []
         for address in notice.owed:
             try:
@@ -54,7 +54,7 @@ def deliver_notices(store: Store, settings: MonitorSettings, now: Clock | None =
                 logger.warning("notice %s to %s: %s", notice.subject, address, error)
                 if isinstance(error, DeliveryError) and not error.permanent and notice.attempts + 1 < ATTEMPTS:
                     owed.append(address)
-        store.notices.told(notice, owed, now() + retry_after(notice.attempts + 1))
+        store.system_alerts.record_attempt(notice, owed, now() + retry_after(notice.attempts + 1))
 
 
 def _send(store: Store, delivery: Delivery, message: Message, now: Clock) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from monitor import checks
-from store.alerts import AlertEvent, AlertState
-from store.notices import Notice
+from store.repositories.alerts import AlertEvent, AlertState
+from store.repositories.system_alerts import SystemAlert
 
 _NOTICES = {
     "monitor": "The monitor has stopped",
@@ -16,7 +16,7 @@ _NOTICES = {
 }
 
 
-def notice_title(subject: str) -> str:
+def system_alert_title(subject: str) -> str:
     """What a notice is called for people."""
     return _NOTICES.get(subject, subject)
 
@@ -56,9 +56,9 @@ class Message:
         )
 
     @classmethod
-    def of_notice(cls, notice: Notice, url: str) -> "Message":
+    def of_system_alert(cls, notice: SystemAlert, url: str) -> "Message":
         """Something is wrong with the installation itself, or is right again."""
-        title = notice_title(notice.subject)
+        title = system_alert_title(notice.subject)
         return cls(
             id=notice.message_id,
             at=notice.since,

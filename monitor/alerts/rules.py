@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from store.alerts import AlertRecord, AlertState
 from store.clock import new_id
-from store.runs import CheckResult, Verdict
+from store.repositories.alerts import AlertRecord, AlertState
+from store.repositories.runs import CheckResult, Verdict
 
 
 def next_alert(

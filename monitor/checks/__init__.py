@@ -1,5 +1,7 @@
 """Checks of a window against the reference, one per file. A new one registers itself in `CHECKS`."""
 
+from monitor.accuracy.estimate import ACCURACY
+from monitor.alarm.advance import CHANGE
 from monitor.checks.base import Check, Finding, NotApplicable
 from monitor.checks.confidence_shift import ConfidenceShift
 from monitor.checks.covariate_shift import CovariateShift
@@ -7,8 +9,6 @@ from monitor.checks.flagged_share import FlaggedShare
 from monitor.checks.label_shift import LabelShift
 
 # Results that are shown and alerted beside the checks of a window.
-CHANGE = "change"
-ACCURACY = "estimated_accuracy"
 _OTHER_TITLES = {CHANGE: "Change in the stream", ACCURACY: "Estimated accuracy"}
 
 CHECKS: tuple[Check, ...] = (FlaggedShare(), CovariateShift(), LabelShift(), ConfidenceShift())

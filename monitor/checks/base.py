@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from monitor.reference import Reference
-from monitor.settings import Matters
-from monitor.window import Window
+from monitor.reference.profile import Reference
+from monitor.reference.window import Window
+from monitor.settings import MaterialEffects
 
 
 class NotApplicable(Exception):
@@ -47,6 +47,6 @@ class Check(Protocol):
         """
         ...
 
-    def matters(self, effect: float, matters: Matters) -> bool:
+    def matters(self, effect: float, matters: MaterialEffects) -> bool:
         """Whether an effect is at least the size the operator cares for."""
         ...

@@ -4,9 +4,9 @@ import numpy as np
 from scipy import stats
 
 from monitor.checks.base import Finding, NotApplicable
-from monitor.reference import Reference
-from monitor.settings import Matters
-from monitor.window import Window
+from monitor.reference.profile import Reference
+from monitor.reference.window import Window
+from monitor.settings import MaterialEffects
 
 
 class ConfidenceShift:
@@ -34,5 +34,5 @@ class ConfidenceShift:
             detail={"training_mean": means[0], "window_mean": means[1]},
         )
 
-    def matters(self, effect: float, matters: Matters) -> bool:
+    def matters(self, effect: float, matters: MaterialEffects) -> bool:
         return effect >= matters.confidence_distance

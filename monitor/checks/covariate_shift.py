@@ -3,11 +3,11 @@
 import numpy as np
 
 from monitor.checks.base import Finding, NotApplicable
-from monitor.reference import Reference
-from monitor.scorers.base import unit_rows
-from monitor.settings import Matters
+from monitor.reference.profile import Reference
+from monitor.reference.scorers.base import unit_rows
+from monitor.reference.window import Window
+from monitor.settings import MaterialEffects
 from monitor.shift.separability import sample, separability
-from monitor.window import Window
 
 ROWS_PER_SIDE = 2_000
 
@@ -35,5 +35,5 @@ class CovariateShift:
             detail={"reference_rows": len(before), "window_rows": len(now)},
         )
 
-    def matters(self, effect: float, matters: Matters) -> bool:
+    def matters(self, effect: float, matters: MaterialEffects) -> bool:
         return effect >= matters.separability

@@ -3,10 +3,9 @@
 import numpy as np
 
 from monitor.checks.base import Finding, NotApplicable
-from monitor.conformal import FlaggedLaw
-from monitor.reference import Reference
-from monitor.settings import Matters
-from monitor.window import Window
+from monitor.reference.profile import Reference
+from monitor.reference.window import Window
+from monitor.settings import MaterialEffects
 
 
 class FlaggedShare:
@@ -36,10 +35,5 @@ class FlaggedShare:
             detail={"expected_share": expected, "expected_low": low, "expected_high": high},
         )
 
-    def matters(self, effect: float, matters: Matters) -> bool:
+    def matters(self, effect: float, matters: MaterialEffects) -> bool:
         return effect >= matters.flagged_excess
-
-
-def flagged_p_value(law: FlaggedLaw, flagged: int, total: int) -> float:
-    """P(at least so many flagged if nothing has changed); 1 where nothing can be flagged or nothing came."""
-    return law.p_value(flagged, total) if law.rank and total else 1.0

@@ -3,9 +3,9 @@
 import numpy as np
 
 from monitor.checks.base import Finding, NotApplicable
-from monitor.reference import Reference
-from monitor.settings import Matters
-from monitor.window import Window
+from monitor.reference.profile import Reference
+from monitor.reference.window import Window
+from monitor.settings import MaterialEffects
 
 CLASSES_IN_DETAIL = 30
 
@@ -41,5 +41,5 @@ class LabelShift:
             },
         )
 
-    def matters(self, effect: float, matters: Matters) -> bool:
+    def matters(self, effect: float, matters: MaterialEffects) -> bool:
         return effect >= matters.class_mix_change

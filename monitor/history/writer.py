@@ -7,16 +7,16 @@ from uuid import UUID
 
 import numpy as np
 
-from monitor.history.adding import Part, Place, add_up, features_sha256
-from monitor.reference import Reference, Scores
-from monitor.repeating import Repeating
-from monitor.rows import Rows
-from monitor.slices import Slices
-from store import Store
-from store.batches import PredictionBatch
+from monitor.history.aggregate import Part, Place, aggregate, features_sha256
+from monitor.history.slices import Slices
+from monitor.periodic import PeriodicTask
+from monitor.reference.profile import Reference, Scores
+from monitor.reference.rows import Rows
 from store.clock import new_id
 from store.errors import StoreUnavailable
-from store.rollups import Rollup, Stretch
+from store.recording.batches import PredictionBatch
+from store.rollups.rollups import Rollup, RollupKey
+from store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class HistoryWriter:
         self._open: dict[Place, tuple[UUID, Rollup]] = {}
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._repeating = Repeating("adding predictions up", SECONDS_BETWEEN_WRITES, self.write)
+        self._repeating = PeriodicTask("adding predictions up", SECONDS_BETWEEN_WRITES, self.write)
 
     def start(self) -> None:
         """Begin to write."""
@@ -71,7 +71,7 @@ class HistoryWriter:
             waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
         changed: set[Place] = set()
         for part in _joined(waiting):
-            for place, rollup in add_up(self._reference, part, self._slices).items():
+            for place, rollup in aggregate(self._reference, part, self._slices).items():
                 name, before = self._open.get(place, (new_id(), Rollup()))
                 self._open[place] = name, before + rollup if before.count else rollup
                 changed.add(place)
@@ -79,7 +79,7 @@ class HistoryWriter:
             return
         sha256 = features_sha256(self._reference)
         rollups = [
-            (Stretch(self._model_sha256, *place, sha256, self._open[place][0]), self._open[place][1])
+            (RollupKey(self._model_sha256, *place, sha256, self._open[place][0]), self._open[place][1])
             for place in sorted(changed)
         ]
         try:

@@ -1,7 +1,7 @@
 """Sections of a drift report, one per file, in the order a person reads them. A new one registers itself here."""
 
+from reports.sections.attribution import Attribution
 from reports.sections.base import Section
-from reports.sections.carriers import Carriers
 from reports.sections.class_mix import ClassMix
 from reports.sections.distributions import Distributions
 from reports.sections.embedding_map import EmbeddingMap
@@ -12,7 +12,7 @@ from reports.sections.new_kinds import NewKinds
 
 SECTIONS: tuple[Section, ...] = (
     FlaggedOverTime(),
-    Carriers(),
+    Attribution(),
     NewKinds(),
     Evidence(),
     Gallery(),

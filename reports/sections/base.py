@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from monitor.watch import Watched
-from store.batches import RawInput
-from store.predictions import FlaggedCount
+from monitor.passes.monitor_pass import PassResult
+from store.recording.batches import RawInput
+from store.repositories.predictions import FlaggedCount
 
 Values = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Section(Protocol):
     title: str
     lead: str
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         """The numbers, as JSON can hold them; None where this section has nothing to show."""
         ...
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
 from reports import svg
 from reports.sections.base import Record, Section, Values
 
@@ -15,7 +15,7 @@ class ClassMix(Section):
     title = "Predicted classes"
     lead = "The share of each predicted class: grey in held-out training data, colour in production."
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         reference, recorded = watched.reference, watched.recorded
         if reference is None or reference.held_out.class_indices is None or reference.held_out.logits is None:
             return None

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
 from reports import svg
 from reports.sections.base import Record, Section, Values
 
@@ -17,7 +17,7 @@ class Distributions(Section):
     title = "Scores and confidence, training against window"
     lead = "Grey is held-out training data, colour is production. If nothing had changed they would lie on each other."
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         reference, recorded = watched.reference, watched.recorded
         if reference is None:
             return None

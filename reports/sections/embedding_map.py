@@ -4,8 +4,8 @@ from html import escape
 
 import numpy as np
 
-from monitor.scorers.base import unit_rows
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
+from monitor.reference.scorers.base import unit_rows
 from reports import svg
 from reports.sections.base import Record, Section, Values
 
@@ -19,7 +19,7 @@ class EmbeddingMap(Section):
     title = "Map of the inputs as the learner sees them"
     lead = "Each point is an input; near points look alike to the learner (principal components of training)."
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         reference, recorded = watched.reference, watched.recorded
         finite = np.isfinite(recorded.embeddings).all(axis=1) if recorded.embeddings.size else np.zeros(0, bool)
         if reference is None or not finite.any() or reference.dimension < 2:

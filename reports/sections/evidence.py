@@ -3,7 +3,7 @@
 import math
 
 from monitor.checks import CHANGE
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
 from reports import svg
 from reports.sections.base import Record, Section, Values
 
@@ -15,7 +15,7 @@ class Evidence(Section):
     title = "Evidence of change"
     lead = "What the sequential alarms have gathered; a bar that reaches the line rings."
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         result = next((result for result in watched.run.results if result.check == CHANGE), None)
         if result is None:
             return None

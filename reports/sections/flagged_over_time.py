@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
 from reports import svg
 from reports.sections.base import Record, Section, Values
 
@@ -14,7 +14,7 @@ class FlaggedOverTime(Section):
     title = "Flagged inputs over time"
     lead = "The share of inputs flagged as out of domain. The band is what would be seen if nothing had changed."
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         if watched.reference is None or watched.reference.flagged_law.rank == 0:
             return None
         recorded, law = watched.recorded, watched.reference.flagged_law

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
 from reports.sections.base import Record, Section, Values
 from reports.sections.inputs import cards, inputs_at
 
@@ -14,7 +14,7 @@ class Gallery(Section):
     title = "The strangest inputs"
     lead = "The inputs furthest from training, and beside each the training example most like it to the learner."
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         recorded = watched.recorded
         if watched.reference is None or not recorded.ids:
             return None

@@ -6,16 +6,16 @@ from html import escape
 import numpy as np
 import orjson
 
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
 from reports.pictures import data_uri, thumbnail_uri
 from reports.sections.base import Record, Values
-from store.batches import RawInput
+from store.recording.batches import RawInput
 
 COLUMNS = 8
 CHARACTERS = 400
 
 
-def inputs_at(watched: Watched, record: Record, places: Sequence[int]) -> list[Values]:
+def inputs_at(watched: PassResult, record: Record, places: Sequence[int]) -> list[Values]:
     """The inputs at these places of the window's rows, as plain values."""
     reference, recorded = watched.reference, watched.recorded
     if not len(places):

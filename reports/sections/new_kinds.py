@@ -1,6 +1,6 @@
 """Groups of flagged inputs that look alike: what new kinds of input arrive."""
 
-from monitor.watch import Watched
+from monitor.passes.monitor_pass import PassResult
 from reports.sections.base import Record, Section, Values
 from reports.sections.inputs import cards, inputs_at
 
@@ -13,7 +13,7 @@ class NewKinds(Section):
     title = "New kinds of input"
     lead = "Flagged inputs that look alike to the learner. A group keeps its number from window to window."
 
-    def values(self, watched: Watched, record: Record) -> Values | None:
+    def values(self, watched: PassResult, record: Record) -> Values | None:
         if not watched.groups:
             return None
         return {

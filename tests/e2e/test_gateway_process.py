@@ -12,7 +12,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from store import Store, StoreSettings
+from store.settings import StoreSettings
+from store.store import Store
 from tests.conftest import Trained
 from tests.e2e.harness import Gateway, gateway, run, wait_for
 from tests.monitor.receiver import receiving
@@ -35,7 +36,7 @@ def post(client: httpx.Client, contents: list[bytes]) -> list[dict[str, Any]]:
 def recorded_ids(url: str) -> list[UUID]:
     from sqlalchemy import select
 
-    from store.tables import PredictionRow
+    from store.database.tables import PredictionRow
 
     store = Store.open(StoreSettings(database=url))
     with store.database.reading() as session:

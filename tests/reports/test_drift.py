@@ -10,16 +10,17 @@ import orjson
 import pytest
 from PIL import Image
 
-from monitor.reference import Examples, Reference
-from monitor.reference_file import encode
+from monitor.passes.monitor_pass import PassResult, watch
+from monitor.reference.content import Examples
+from monitor.reference.file import encode
+from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
-from monitor.watch import Watched, watch
 from reports.drift import DriftReport, OnSite, drift_report
 from reports.sections import SECTIONS
-from store import Store
-from store.batches import PredictionRecord, RawInput
 from store.clock import new_id, utc_now
-from store.retention import Retention
+from store.maintenance.retention import Retention
+from store.recording.batches import PredictionRecord, RawInput
+from store.store import Store
 from tests.conftest import Population
 
 MODEL = "e" * 64
@@ -33,7 +34,7 @@ def picture(rng: np.random.Generator) -> bytes:
 
 
 @pytest.fixture
-def watched(sqlite_store: Store, reference: Reference, population: Population) -> Watched:
+def watched(sqlite_store: Store, reference: Reference, population: Population) -> PassResult:
     """A window in which a fifth of the inputs are strangers, of a model whose class names are hostile."""
     rng = np.random.default_rng(0)
     examples = Examples(reference.held_out.embeddings[:50], [NASTY] * 50, [picture(rng) for _ in range(50)])
@@ -71,7 +72,7 @@ def watched(sqlite_store: Store, reference: Reference, population: Population) -
     return found
 
 
-def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(watched: Watched, sqlite_store: Store) -> None:
+def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(watched: PassResult, sqlite_store: Store) -> None:
     html = drift_report(watched, sqlite_store.predictions).html()
     assert len(html.encode()) < 1_000_000
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html)
@@ -79,7 +80,7 @@ def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(watched: Watch
     assert "<script" not in html
 
 
-def test_every_section_is_drawn(watched: Watched, sqlite_store: Store) -> None:
+def test_every_section_is_drawn(watched: PassResult, sqlite_store: Store) -> None:
     report = drift_report(watched, sqlite_store.predictions)
     assert all(report.document["sections"][section.name] is not None for section in SECTIONS)
     html = report.html()
@@ -90,38 +91,38 @@ def test_every_section_is_drawn(watched: Watched, sqlite_store: Store) -> None:
     assert "Production has shifted" in html
 
 
-def test_names_and_tags_are_shown_as_text(watched: Watched, sqlite_store: Store) -> None:
+def test_names_and_tags_are_shown_as_text(watched: PassResult, sqlite_store: Store) -> None:
     report = drift_report(watched, sqlite_store.predictions)
     for html in (report.html(), report.html(OnSite("http://127.0.0.1:8000", None, None)), report._repr_html_()):
         assert "<script>alert" not in html
 
 
-def test_the_page_is_a_function_of_the_document(watched: Watched, sqlite_store: Store) -> None:
+def test_the_page_is_a_function_of_the_document(watched: PassResult, sqlite_store: Store) -> None:
     report = drift_report(watched, sqlite_store.predictions)
     kept = orjson.loads(orjson.dumps(report.document))
     assert kept == report.document
     assert DriftReport(kept).html() == report.html()
 
 
-def test_the_same_window_gives_the_same_report(watched: Watched, sqlite_store: Store) -> None:
+def test_the_same_window_gives_the_same_report(watched: PassResult, sqlite_store: Store) -> None:
     documents = [drift_report(watched, sqlite_store.predictions).document for _ in range(2)]
     assert documents[0] == documents[1]
 
 
-def test_the_strangest_inputs_come_first_with_their_pictures(watched: Watched, sqlite_store: Store) -> None:
+def test_the_strangest_inputs_come_first_with_their_pictures(watched: PassResult, sqlite_store: Store) -> None:
     inputs = drift_report(watched, sqlite_store.predictions).document["sections"]["gallery"]["inputs"]
     scores = [one["score"] for one in inputs]
     assert scores == sorted(scores, reverse=True)
     assert all(one["picture"].startswith("data:image/png;base64,") for one in inputs)
 
 
-def test_forgotten_inputs_leave_the_rest_of_the_report(watched: Watched, sqlite_store: Store) -> None:
+def test_forgotten_inputs_leave_the_rest_of_the_report(watched: PassResult, sqlite_store: Store) -> None:
     Retention(sqlite_store.database).forget(utc_now() + timedelta(days=sqlite_store.database.settings.keep_inputs_days))
     html = drift_report(watched, sqlite_store.predictions).html()
     assert "were not kept, or are forgotten" in html
 
 
-def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(watched: Watched, sqlite_store: Store) -> None:
+def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(watched: PassResult, sqlite_store: Store) -> None:
     recorded = watched.recorded
     recorded.scores[5], recorded.embeddings[5] = np.nan, np.inf
     report = drift_report(watched, sqlite_store.predictions)
@@ -132,7 +133,7 @@ def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(watched: Wat
 
 
 def test_a_section_that_fails_leaves_the_verdicts(
-    watched: Watched, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+    watched: PassResult, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ValueError("no")
@@ -143,7 +144,7 @@ def test_a_section_that_fails_leaves_the_verdicts(
     assert "Production has shifted" in html
 
 
-def test_a_report_can_be_saved_as_page_or_as_document(watched: Watched, sqlite_store: Store, tmp_path) -> None:
+def test_a_report_can_be_saved_as_page_or_as_document(watched: PassResult, sqlite_store: Store, tmp_path) -> None:
     report = drift_report(watched, sqlite_store.predictions)
     assert report.save(tmp_path / "a" / "drift.html").read_text(encoding="utf-8") == report.html()
     assert orjson.loads(report.save(tmp_path / "drift.json").read_bytes()) == report.document
@@ -151,7 +152,7 @@ def test_a_report_can_be_saved_as_page_or_as_document(watched: Watched, sqlite_s
 
 @pytest.mark.e2e
 @pytest.mark.filterwarnings("ignore")
-def test_evidently_draws_a_page_of_the_recorded_columns(watched: Watched, sqlite_store: Store) -> None:
+def test_evidently_draws_a_page_of_the_recorded_columns(watched: PassResult, sqlite_store: Store) -> None:
     from reports.columns import columns_page
 
     page = columns_page(watched, sqlite_store)

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from monitor.reference import Reference
+from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
-from serving.application import create_application
-from serving.deployment import Deployment
-from serving.engine import Engine
-from serving.gateway import Gateway
-from serving.learner import load
+from serving.engine.engine import Engine
+from serving.gateway.gateway import Gateway
+from serving.http.application import create_application
+from serving.learner.loading import load
+from serving.rollout.deployment import Deployment
 from serving.settings import ServingSettings
-from store import Store
+from store.store import Store
 from tests.conftest import Trained
 
 

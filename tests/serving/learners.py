@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from serving.adapters.tabular import raw_row
-from serving.adapters.text import raw_text
-from serving.adapters.vision import raw_image
-from serving.sources import plain_rows
-from serving.torchvision_operators import declare_missing_operators
-from store.batches import RawInput
+from serving.learner.adapters.tabular import raw_row
+from serving.learner.adapters.text import raw_text
+from serving.learner.adapters.vision import raw_image
+from serving.learner.torchvision_operators import declare_missing_operators
+from serving.profiling.labelled_data import plain_rows
+from store.recording.batches import RawInput
 
 declare_missing_operators()
 

@@ -8,19 +8,19 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from store import Store
-from store.alarms import AlarmRecord
-from store.alerts import AlertRecord, AlertState
-from store.baselines import BaselineRecord
-from store.batches import PredictionRecord, RawInput
 from store.clock import new_id
-from store.deliveries import DeliveryState
 from store.errors import NotFound, StoreUnavailable
-from store.groups import GroupRecord
-from store.quantiles import Quantiles
-from store.retention import Retention
-from store.rollups import Rollup, Stretch
-from store.runs import CheckResult, RunRecord, Verdict
+from store.maintenance.retention import Retention
+from store.recording.batches import PredictionRecord, RawInput
+from store.repositories.alarms import AlarmRecord
+from store.repositories.alerts import AlertRecord, AlertState
+from store.repositories.baselines import BaselineRecord
+from store.repositories.deliveries import DeliveryState
+from store.repositories.groups import GroupRecord
+from store.repositories.runs import CheckResult, RunRecord, Verdict
+from store.rollups.quantile_sketch import QuantileSketch
+from store.rollups.rollups import Rollup, RollupKey
+from store.store import Store
 
 MODEL = "a" * 64
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -336,17 +336,17 @@ def test_an_alarm_is_kept_as_it_last_was_until_it_is_forgotten(store: Store) -> 
 def rollup(count: int, *, width: int = 2) -> Rollup:
     values = np.linspace(0, 1, count)
     features = np.full(width, float(count))
-    return Rollup(count, count, 1, count, count / 2, Quantiles.of(values), Quantiles.of(values), features)
+    return Rollup(count, count, 1, count, count / 2, QuantileSketch.of(values), QuantileSketch.of(values), features)
 
 
-def put_rollups(store: Store, *rollups: tuple[Stretch, Rollup]) -> None:
+def put_rollups(store: Store, *rollups: tuple[RollupKey, Rollup]) -> None:
     with store.writing() as transaction:
         store.rollups.put(transaction, rollups)
 
 
 def test_rollups_of_two_writers_lie_beside_each_other_and_each_replaces_its_own(store: Store) -> None:
     register(store)
-    one, two = (Stretch(MODEL, 60, START, "", "c" * 64, new_id()) for _ in range(2))
+    one, two = (RollupKey(MODEL, 60, START, "", "c" * 64, new_id()) for _ in range(2))
     for stretch, count in ((one, 1), (two, 5), (one, 3)):
         put_rollups(store, (stretch, rollup(count)))
     until = START + timedelta(minutes=1)
@@ -363,8 +363,8 @@ def test_old_minutes_become_hours_and_old_hours_days_and_nothing_is_lost(store: 
     register(store)
     for minute in range(0, 150, 7):
         start = START + timedelta(minutes=minute)
-        put_rollups(store, (Stretch(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
-        hour = Stretch(MODEL, 3_600, START + timedelta(hours=minute // 60), "site=berlin", "c" * 64, new_id())
+        put_rollups(store, (RollupKey(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
+        hour = RollupKey(MODEL, 3_600, START + timedelta(hours=minute // 60), "site=berlin", "c" * 64, new_id())
         put_rollups(store, (hour, rollup(4)))
     for days, widths in ((0.05, {60, 3_600}), (1, {3_600}), (90, {86_400})):
         store.rollups.roll_up(START + timedelta(days=days))
@@ -390,10 +390,10 @@ def test_an_hour_is_replaced_whole(store: Store) -> None:
     until = START + timedelta(hours=2)
     for minute in (0, 59, 60):
         start = START + timedelta(minutes=minute)
-        put_rollups(store, (Stretch(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
-    put_rollups(store, (Stretch(MODEL, 3_600, START, "site=berlin", "c" * 64, new_id()), rollup(4)))
+        put_rollups(store, (RollupKey(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
+    put_rollups(store, (RollupKey(MODEL, 3_600, START, "site=berlin", "c" * 64, new_id()), rollup(4)))
     with store.writing() as transaction:
-        again = (Stretch(MODEL, 60, START, "", "d" * 64, new_id()), rollup(3))
+        again = (RollupKey(MODEL, 60, START, "", "d" * 64, new_id()), rollup(3))
         store.rollups.replace(transaction, MODEL, START, [again])
     assert store.rollups.counts(MODEL, START, until) == {START: 3, START + timedelta(hours=1): 10}
     assert store.rollups.between(MODEL, START, until, slice_="site=berlin") == []
@@ -430,7 +430,7 @@ def test_the_stream_holds_every_prediction_in_order_of_arrival(store: Store) -> 
     assert stream.at == [START + timedelta(seconds=place) for place in (0, 1, 2)]
     np.testing.assert_array_equal(stream.scores, [1.5, np.inf, np.nan])
     assert store.predictions.stream(MODEL, START, START).at == []
-    assert store.tallies.per_day(MODEL, START + timedelta(hours=1)) == 3
-    assert store.tallies.per_day(MODEL, START - timedelta(days=9)) == 0
+    assert store.counters.per_day(MODEL, START + timedelta(hours=1)) == 3
+    assert store.counters.per_day(MODEL, START - timedelta(days=9)) == 0
     window = store.predictions.rows([strange.id, unscored.id, new_id()])
     assert window.ids == [strange.id, unscored.id]

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from monitor.reference import Reference
-from monitor.reference_file import encode
-from store import Store, StoreSettings
+from monitor.reference.file import encode
+from monitor.reference.profile import Reference
 from store.errors import NotFound
+from store.settings import StoreSettings
+from store.store import Store
 from tests.conftest import Population
-from tests.monitor.test_watch import look, register, serve
+from tests.monitor.passes.test_monitor_pass import look, register, serve
 from tidegate.cli import app
 
 

@@ -19,8 +19,8 @@ def alerts(
 
     Example: `tidegate alerts --firing`
     """
-    from store import Store
-    from store.alerts import AlertState
+    from store.repositories.alerts import AlertState
+    from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)

@@ -20,8 +20,8 @@ def backup(
 
     To restore, stop the gateway and put the copy in the record's place. Example: `tidegate backup nightly.db`
     """
-    from store import Store
-    from store.backup import back_up
+    from store.maintenance.backup import back_up
+    from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)

@@ -8,8 +8,8 @@ import typer
 from tidegate.cli.options import Database
 
 if TYPE_CHECKING:
-    from store import Store
-    from store.models import ModelRecord
+    from store.repositories.models import ModelRecord
+    from store.store import Store
 
 app = typer.Typer(
     help="**Accept** a healthy window of production: from then on alerts are about change from it.",
@@ -38,8 +38,8 @@ def pin(
     """
     from datetime import UTC
 
-    from monitor.baseline import certificate_of
-    from monitor.baseline import pin as pin_window
+    from monitor.baselines.baseline import certificate_of
+    from monitor.baselines.baseline import pin as pin_window
     from monitor.seed import generator
     from store.errors import BadInput
     from tidegate.settings import load_settings
@@ -66,7 +66,7 @@ def pin(
             f"  estimated accuracy {gap['accuracy']['value']:.1%}, {gap['accuracy']['held_out']:.1%} in training"
         )
     typer.echo(f"Certificate: {certificate.sentence}")
-    for line in certificate.power(store.tallies.per_day(record.sha256, end)):
+    for line in certificate.power(store.counters.per_day(record.sha256, end)):
         typer.echo(f"  {line}")
     store.close()
 
@@ -122,7 +122,7 @@ def compare(
 
     Example: `tidegate baseline compare "october v1" "november v1"`
     """
-    from monitor.baseline import compare as compare_baselines
+    from monitor.baselines.baseline import compare as compare_baselines
     from monitor.seed import generator
 
     store = _open(database)
@@ -133,7 +133,7 @@ def compare(
 
 
 def _open(database: str | None) -> "Store":
-    from store import Store
+    from store.store import Store
     from tidegate.settings import load_settings
 
     return Store.open(load_settings(store={"database": database}).store)

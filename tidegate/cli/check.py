@@ -31,12 +31,12 @@ def check(
 
     Example: `tidegate check digits.pkl new_batch/ -o report.html`
     """
-    from monitor.reference import Reference as ReferenceProfile
-    from serving.offline import check_inputs
-    from serving.pairing import check_pair
-    from serving.sources import labelled_inputs
+    from monitor.reference.profile import Reference as ReferenceProfile
+    from serving.gateway.compatibility import check_compatible
+    from serving.profiling.labelled_data import labelled_inputs
+    from serving.profiling.offline_check import check_inputs
     from store.errors import BadInput
-    from store.runs import Verdict
+    from store.repositories.runs import Verdict
     from tidegate.cli.loading import load_engine
     from tidegate.progress import track
     from tidegate.settings import load_settings
@@ -44,7 +44,7 @@ def check(
     settings = load_settings(monitor={"alpha": alpha, "minimum_rows": minimum_rows})
     profile = ReferenceProfile.load(reference or reference_beside(export))
     engine = load_engine(export, sha256, import_)
-    check_pair(engine, profile)
+    check_compatible(engine, profile)
     inputs = labelled_inputs(data, engine.adapter)
     checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)
     run = checked.watched.run

@@ -13,8 +13,8 @@ def upgrade(database: Database = None) -> None:
 
     Example: `tidegate db upgrade --database postgresql://user@host/tidegate`
     """
-    from store import Database as Connection
-    from store import migrate
+    from store.database import migrate
+    from store.database.engine import Database as Connection
     from tidegate.settings import load_settings
 
     connection = Connection(load_settings(store={"database": database}).store)
@@ -28,8 +28,8 @@ def current(database: Database = None) -> None:
 
     Example: `tidegate db current`
     """
-    from store import Database as Connection
-    from store import migrate
+    from store.database import migrate
+    from store.database.engine import Database as Connection
     from tidegate.settings import load_settings
 
     connection = Connection(load_settings(store={"database": database}).store)

@@ -52,7 +52,7 @@ def doctor(database: Database = None) -> None:
 
 
 def _libraries() -> Iterator[Symptom]:
-    from store.engine import sqlite_module, wal_is_safe
+    from store.database.engine import sqlite_module, wal_is_safe
 
     module = sqlite_module()
     if wal_is_safe(module.sqlite_version_info):
@@ -66,8 +66,8 @@ def _libraries() -> Iterator[Symptom]:
 
 
 def _record(settings: "StoreSettings") -> Iterator[Symptom]:
-    from store import Database as Connection
-    from store import migrate
+    from store.database import migrate
+    from store.database.engine import Database as Connection
     from store.errors import TidegateError
 
     try:

@@ -28,9 +28,9 @@ def export(
 
     Example: `tidegate export --model digits --from 2026-11-01 -o out/`
     """
-    from store import Store
     from store.errors import NotFound
-    from store.export import export_predictions
+    from store.maintenance.export import export_predictions
+    from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)

@@ -19,8 +19,8 @@ def fsck(
 
     Example: `tidegate fsck --repair`
     """
-    from store import Store
-    from store.fsck import examine, repair
+    from store.maintenance.fsck import examine, repair
+    from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)

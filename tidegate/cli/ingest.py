@@ -26,9 +26,9 @@ def register_model(
 
     Example: `tidegate register fraud --reference fraud.reference`
     """
-    from monitor.ingest import register_elsewhere
-    from monitor.reference import Reference
-    from store import Store
+    from monitor.ingest.model_ingest import register_elsewhere
+    from monitor.reference.profile import Reference
+    from store.store import Store
     from tidegate.settings import load_settings
 
     loaded = Reference.load(reference)
@@ -45,7 +45,7 @@ def ingest(
     model: Annotated[str, typer.Option(help="Whose they are; registered before.", show_default=False)],
     database: Database = None,
 ) -> None:
-    """**Ingest** predictions from a file: columns `embedding`, `logits`, and if there are any `id`, `at`, `prediction`,
+    """**ModelIngest** predictions from a file: columns `embedding`, `logits`, and if there are any `id`, `at`, `prediction`,
     `tags`. What was ingested before is left out.
 
     Example: `tidegate ingest yesterday.parquet --model fraud`
@@ -53,17 +53,18 @@ def ingest(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from monitor.ingest import Ingest, given_of_arrow
-    from store import Store
+    from monitor.ingest.batch import batch_of_arrow
+    from monitor.ingest.model_ingest import ModelIngest
     from store.errors import BadInput
+    from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    taken = Ingest(store, model)
+    taken = ModelIngest(store, model)
     rows = 0
     try:
         for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
-            taken.take(given_of_arrow(pa.Table.from_batches([batch])))
+            taken.take(batch_of_arrow(pa.Table.from_batches([batch])))
             rows += batch.num_rows
             typer.echo(f"{rows:,} predictions", err=True)
     except (pa.ArrowException, OSError) as error:

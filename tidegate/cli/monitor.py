@@ -11,7 +11,7 @@ from tidegate.cli.options import AlertTo, Alpha, Database
 
 if TYPE_CHECKING:
     from monitor.settings import MonitorSettings
-    from store import Store
+    from store.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def monitor(
 
     Example: `tidegate monitor --once`
     """
-    from store import Store
+    from store.store import Store
     from tidegate.logs import configure_logging
     from tidegate.settings import load_settings
     from tidegate.wiring import look
@@ -69,10 +69,10 @@ def monitor(
 
 def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None:
     from monitor.alerts.delivery import deliver_due
-    from monitor.installation import Heartbeat
-    from monitor.schedule import Schedule
-    from store.processes import ProcessKind
-    from tidegate.parent import when_parent_ends
+    from monitor.scheduling.heartbeat import Heartbeat
+    from monitor.scheduling.schedule import Schedule
+    from store.repositories.processes import ProcessKind
+    from tidegate.parent_watch import when_parent_ends
     from tidegate.wiring import look
 
     stopped = threading.Event()

@@ -8,7 +8,7 @@ import typer
 from tidegate.cli.options import Export, Imports, Sha256, reference_beside
 
 if TYPE_CHECKING:
-    from monitor.reference import Reference as ReferenceProfile
+    from monitor.reference.profile import Reference as ReferenceProfile
 
 
 def register(app: typer.Typer) -> None:
@@ -45,8 +45,8 @@ def profile(
     """
     import numpy as np
 
-    from serving.profiler import make_reference
-    from serving.sources import labelled_inputs
+    from serving.profiling.labelled_data import labelled_inputs
+    from serving.profiling.profiler import make_reference
     from tidegate.cli.loading import load_engine
     from tidegate.progress import track
 

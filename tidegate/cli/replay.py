@@ -23,8 +23,8 @@ def replay(
 
     Example: `tidegate replay 01a20a50-f5ca-7784-a617-0174aa507532`
     """
-    from monitor.evidence import replay as replay_run
-    from store import Store
+    from monitor.passes.evidence import replay as replay_run
+    from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)

@@ -25,7 +25,7 @@ def report(
     Example: `tidegate report -o reports/`
     """
     from reports.drift import DriftReport
-    from store import Store
+    from store.store import Store
     from tidegate.notebook import chosen_run
     from tidegate.settings import load_settings
 

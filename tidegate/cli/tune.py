@@ -8,7 +8,7 @@ import typer
 from tidegate.cli.options import Device, EmbeddingLayer, Export, Imports, Reference, Sha256, reference_beside
 
 if TYPE_CHECKING:
-    from serving.tuning import Tuning
+    from serving.engine.tuning import Tuning
 
 _MOST_INPUTS = 1_000
 
@@ -37,13 +37,13 @@ def tune(
 
     Example: `tidegate tune digits.pkl`
     """
-    from monitor.reference import Reference as ReferenceProfile
-    from serving.pairing import check_belongs
-    from serving.sources import labelled_inputs
-    from serving.tuning import agreement, tuning_beside
-    from serving.tuning import tune as measure
-    from store.batches import RawInput
+    from monitor.reference.profile import Reference as ReferenceProfile
+    from serving.engine.tuning import agreement, tuning_beside
+    from serving.engine.tuning import tune as measure
+    from serving.gateway.compatibility import check_same_learner
+    from serving.profiling.labelled_data import labelled_inputs
     from store.errors import BadSettings
+    from store.recording.batches import RawInput
     from tidegate.cli.loading import load_engine
     from tidegate.settings import load_settings
 
@@ -58,8 +58,8 @@ def tune(
     profile = reference or reference_beside(export)
     if profile.is_file():
         loaded = ReferenceProfile.load(profile)
-        check_belongs(engine, loaded)
-        inputs = [RawInput(probe.media_type, probe.content) for probe in loaded.probes]
+        check_same_learner(engine, loaded)
+        inputs = [RawInput(sample.media_type, sample.content) for sample in loaded.parity_samples]
     typer.echo("Measuring. Keep the machine otherwise idle; torch.compile alone takes a minute.")
     tuning = measure(engine, inputs, thorough=True, approximate=bf16, seconds_each=1.0)
     _print(tuning)

@@ -4,7 +4,7 @@ import logging
 
 from monitor.alerts.destinations.base import Destination
 from monitor.alerts.message import Message
-from store.alerts import AlertState
+from store.repositories.alerts import AlertState
 
 logger = logging.getLogger("tidegate.alerts")
 

@@ -7,12 +7,12 @@ import numpy as np
 import orjson
 from sqlalchemy import func, select
 
-from serving.engine import Engine
-from serving.learner import load
-from store import Store
-from store.batches import RawInput
-from store.embedding import decode_embeddings
-from store.tables import InputRow, PredictionRow, TallyRow
+from serving.engine.engine import Engine
+from serving.learner.loading import load
+from store.database.tables import CounterRow, InputRow, PredictionRow
+from store.recording.batches import RawInput
+from store.recording.embedding_codec import decode_embeddings
+from store.store import Store
 from tests.conftest import Trained
 from tests.e2e.faults.traffic import Traffic
 
@@ -35,7 +35,7 @@ def judge(store: Store, traffic: Traffic, trained: Trained) -> Findings:
     with store.database.reading() as session:
         rows = session.scalars(select(PredictionRow)).all()
         inputs = {row.prediction_id: row.content for row in session.scalars(select(InputRow))}
-        tallied = int(session.scalar(select(func.sum(TallyRow.count))) or 0)
+        tallied = int(session.scalar(select(func.sum(CounterRow.count))) or 0)
     stored = {row.id: row for row in rows}
     issued = range(1, traffic.sent + 1)
     sent_tags = [(row.tags or {}).get("tag") for row in rows]

@@ -11,8 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from store import Store, StoreSettings
-from store.tables import JobRunRow, PredictionRow
+from store.database.tables import JobRunRow, PredictionRow
+from store.settings import StoreSettings
+from store.store import Store
 from tests.conftest import Trained
 from tests.e2e.faults.judge import judge
 from tests.e2e.faults.postgresql import Postgresql
@@ -68,7 +69,7 @@ def test_a_clock_that_is_set_moves_no_prediction_and_no_window(
     assert instants[-1] <= ended + APART
     # The traffic never paused, and so neither do its instants.
     assert max(after - before for before, after in itertools.pairwise(instants)) < 2 * APART
-    assert store.late.minutes(cells_sha256(store)) == {}
+    assert store.late_arrivals.minutes(cells_sha256(store)) == {}
     # Due every three seconds, and done through every change of the clock.
     assert len(jobs) >= 8
     done = sorted(job.due_at for job in jobs)

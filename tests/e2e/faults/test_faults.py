@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
-from store import Store, StoreSettings
+from store.settings import StoreSettings
+from store.store import Store
 from tests.conftest import Trained
 from tests.e2e.faults.judge import judge
 from tests.e2e.faults.postgresql import Mood, Postgresql, Proxy

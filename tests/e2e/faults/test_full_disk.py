@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from store import Store, StoreSettings
+from store.settings import StoreSettings
+from store.store import Store
 from tests.conftest import Trained
 from tests.e2e.faults.test_faults import rows_of
 from tests.e2e.harness import gateway, wait_for
@@ -72,7 +73,7 @@ def test_a_full_disk_refuses_or_counts_and_all_goes_on_when_there_is_room(
             assert session.connection().exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
         assert store.predictions.count() == 100 + answered - unrecorded
         if on_full == "serve":
-            wait_for(lambda: bool(store.notices.all()), "people to be told", 20)
+            wait_for(lambda: bool(store.system_alerts.all()), "people to be told", 20)
         store.close()
         assert served.stop() == 0
 

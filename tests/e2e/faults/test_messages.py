@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.reference import Reference
-from monitor.reference_file import encode
-from store import Store, StoreSettings
-from store.alerts import AlertState
+from monitor.reference.file import encode
+from monitor.reference.profile import Reference
+from store.repositories.alerts import AlertState
+from store.settings import StoreSettings
+from store.store import Store
 from tests.conftest import Population
 from tests.e2e.harness import command, environment, wait_for
+from tests.monitor.passes.test_monitor_pass import register, serve
 from tests.monitor.receiver import receiving
-from tests.monitor.test_watch import register, serve
 from tests.preload import SettableClock
 
 pytestmark = pytest.mark.e2e

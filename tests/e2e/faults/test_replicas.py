@@ -12,16 +12,18 @@ import httpx
 import numpy as np
 import pytest
 
-from monitor.reference import Reference
-from monitor.reference_file import encode
-from monitor.schedule import LOOK
-from store import Store, StoreSettings, migrate
-from store.engine import Database
+from monitor.reference.file import encode
+from monitor.reference.profile import Reference
+from monitor.scheduling.schedule import LOOK
+from store.database import migrate
+from store.database.engine import Database
+from store.settings import StoreSettings
+from store.store import Store
 from tests.conftest import Population, Trained
 from tests.e2e.faults.test_faults import rows_of
 from tests.e2e.harness import command, environment, gateway, wait_for
+from tests.monitor.passes.test_monitor_pass import register, serve
 from tests.monitor.receiver import receiving
-from tests.monitor.test_watch import register, serve
 
 pytestmark = pytest.mark.e2e
 

@@ -1,0 +1,129 @@
+"""Judges a window for the operator: what is certain and large enough to matter is a shift."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.accuracy.estimate import NoEstimate, estimate_rows
+from monitor.checks import ACCURACY, CHECKS, Check
+from monitor.checks.window_test import SkippedCheck, WindowCheck, WindowTest, run_window_test
+from monitor.reference.profile import Reference
+from monitor.reference.window import Window
+from monitor.settings import MonitorSettings
+from store.repositories.runs import CheckResult, Verdict
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What all checks together say of a window. `test` is None where none was made."""
+
+    verdict: Verdict
+    sentence: str
+    results: tuple[CheckResult, ...]
+    test: WindowTest | None = None
+
+
+def judge(
+    reference: Reference,
+    window: Window,
+    settings: MonitorSettings,
+    rng: np.random.Generator,
+    checks: Sequence[Check] = CHECKS,
+    *,
+    alert_alpha: float | None = None,
+) -> Judgement:
+    """Compare a window with the reference.
+
+    The checks share `settings.alpha`, so that a window without a shift is called shifted with at most that probability.
+    A check that fails is recorded as failed, with its reason, and the others go on.
+
+    Args:
+        reference: what to compare with.
+        window: what to compare.
+        settings: what matters.
+        rng: all randomness.
+        checks: which checks.
+        alert_alpha: the level at which a shift raises an alert, by the installation's budget; by default that of
+            `settings`.
+    """
+    level = settings.alpha if alert_alpha is None else min(alert_alpha, settings.alpha)
+    missing = settings.minimum_rows - window.total
+    if missing > 0:
+        sentence = f"Not enough data yet: {window.total:,} predictions; {missing:,} more are needed for a verdict."
+        return no_verdict(Verdict.NOT_ENOUGH_DATA, sentence, checks)
+    test = run_window_test(reference, window, settings.alpha, rng, checks, finest=level)
+    by_name = {check.name: check for check in checks}
+    found = {one.name: _weigh(one, by_name[one.name], settings, reference, level) for one in test.checks}
+    found |= {one.name: _silent(one) for one in test.silent}
+    results = (*(found[check.name] for check in checks), _accuracy(reference, window, test, settings))
+    return _sum_up(window, reference, test, results)
+
+
+def _weigh(
+    one: WindowCheck, check: Check, settings: MonitorSettings, reference: Reference, level: float
+) -> CheckResult:
+    shifted = one.detected and check.matters(one.effect, settings.matters)
+    sentence = one.sentence
+    if one.detected and not shifted:
+        sentence += " The difference is certain, but smaller than what is set to matter."
+    return CheckResult(
+        check=one.name,
+        verdict=Verdict.SHIFTED if shifted else Verdict.OK,
+        sentence=sentence,
+        statistic=one.statistic,
+        p_value=one.p_value,
+        effect=one.effect,
+        effect_name=one.effect_name,
+        detail={**one.detail, "statistic": one.statistic_name, "alert": shifted and one.p_value <= level},
+    )
+
+
+def _silent(one: SkippedCheck) -> CheckResult:
+    return CheckResult(one.name, Verdict.FAILED if one.failed else Verdict.NOT_APPLICABLE, one.reason)
+
+
+def _accuracy(reference: Reference, window: Window, test: WindowTest, settings: MonitorSettings) -> CheckResult:
+    """Whether it does harm: the severity of a shift. No part of the checks' error rate, and no alert of its own."""
+    try:
+        estimate = estimate_rows(reference, window.rows)
+    except NoEstimate as reason:
+        return CheckResult(ACCURACY, Verdict.NOT_APPLICABLE, str(reason))
+    harmful = test.detected and estimate.loss >= settings.matters.accuracy_loss
+    return CheckResult(
+        check=ACCURACY,
+        verdict=Verdict.SHIFTED if harmful else Verdict.OK,
+        sentence=estimate.sentence,
+        statistic=estimate.value,
+        effect=estimate.loss,
+        effect_name="estimated loss of accuracy",
+        detail={
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "held_out": estimate.held_out,
+            "alert": False,
+        },
+    )
+
+
+def _sum_up(window: Window, reference: Reference, test: WindowTest, results: tuple[CheckResult, ...]) -> Judgement:
+    shifted = [result for result in results if result.verdict is Verdict.SHIFTED and result.check != ACCURACY]
+    harm = [result.sentence for result in results if result.check == ACCURACY and result.verdict is Verdict.SHIFTED]
+    failed = [result for result in results if result.verdict is Verdict.FAILED]
+    judged = [result for result in results if result.verdict is Verdict.OK and result.check != ACCURACY]
+    after = f" {len(failed)} of {len(results)} checks failed; see below." if failed else ""
+    if shifted:
+        sentences = [test.sentence, *harm, *(result.sentence for result in shifted)]
+        return Judgement(Verdict.SHIFTED, " ".join(sentences) + after, results, test)
+    if judged:
+        sentence = f"Nothing has changed: {window.total:,} predictions look like {reference.compared_with}."
+        return Judgement(Verdict.OK, sentence + after, results, test)
+    if failed:
+        return Judgement(Verdict.FAILED, "No check could be made." + after, results, test)
+    return Judgement(Verdict.NOT_APPLICABLE, "No check applies to this learner.", results, test)
+
+
+def no_verdict(why: Verdict, sentence: str, checks: Sequence[Check] = CHECKS) -> Judgement:
+    """The judgement of a window on which no check could be run, for one reason."""
+    return Judgement(why, sentence, tuple(CheckResult(check.name, why, sentence) for check in checks))

@@ -1,0 +1,1 @@
+"""Predictions of models that are served elsewhere: scored and recorded like any other."""

@@ -1,0 +1,1 @@
+"""The training-time profile of a learner: fitting it, scoring rows by it, keeping it in a file."""

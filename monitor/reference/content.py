@@ -1,0 +1,89 @@
+"""What a reference holds: fitted scorers, calibration rows, and what is kept beside them for people and for gateways."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.reference.fusion import TailLog
+from monitor.reference.rows import Rows
+from monitor.reference.scorers import Features, Scorer
+from monitor.reference.scorers.neighbours import NearestNeighbours
+
+Floats = npt.NDArray[np.float64]
+
+LARGEST_RECORDED = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a reference comes from.
+
+    `learner_sha256` is the hash of the exported file, None when it was made from a learner in memory that had not been
+    exported; `weights_sha256` is the hash of its weights.
+    """
+
+    learner_sha256: str | None
+    weights_sha256: str
+    name: str
+    application: str
+    task: str
+    classes: list[str]
+    created_at: str
+    tidegate_version: str
+    calibration_source: str
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Training inputs to show beside strange ones: embeddings `(k, d)`, captions, small pictures (or none)."""
+
+    embeddings: npt.NDArray[np.float32]
+    captions: list[str]
+    pictures: list[bytes]
+
+    def nearest(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """The place of the nearest example of each row, shape `(n,)`."""
+        index = NearestNeighbours.of(self.embeddings)
+        finite = np.nan_to_num(embeddings, posinf=LARGEST_RECORDED, neginf=-LARGEST_RECORDED)
+        places, _ = index.nearest(Features(finite, None), 1)
+        return places[:, 0]
+
+
+@dataclass(frozen=True)
+class ParitySample:
+    """An input kept with what each step made of it, so that a gateway can prove that it does the same."""
+
+    media_type: str
+    content: bytes
+    steps: dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceContent:
+    """The fields of a reference, as its file keeps them.
+
+    `held_out` are the rows that windows are compared with: held-out ones of training, or, in `Reference.against`, those of an
+    accepted window of production; `compared_with` says which in words. `certificate` is what was measured of it when it
+    was made (`monitor.baselines.certificate`), `mapped_by` the rows of training that fix how windows are summed up, where
+    they are not those compared with.
+    """
+
+    scorers: Mapping[str, Scorer]
+    tails: Mapping[str, TailLog]
+    calibration_scores: Floats
+    held_out: Rows
+    alpha: float
+    training_rows: int
+    held_out_rows: int
+    warnings: tuple[str, ...] = ()
+    origin: Origin | None = None
+    examples: Examples | None = None
+    parity_samples: tuple[ParitySample, ...] = ()
+    columns: list[dict[str, Any]] = field(default_factory=list)
+    compared_with: str = "held-out training data"
+    certificate: dict[str, Any] | None = None
+    mapped_by: Rows | None = None

@@ -1,0 +1,196 @@
+"""The reference's file: safetensors with JSON in its header, and a checksum over every byte. Never a pickle."""
+
+import hashlib
+import json
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from monitor.reference.content import Examples, Origin, ParitySample, ReferenceContent
+from monitor.reference.fusion import TailLog
+from monitor.reference.rows import Rows, float16_scale
+from monitor.reference.scorers import SCORERS
+from store.errors import BadReference
+
+FORMAT = 2
+_NO_CHECKSUM = "0" * 64
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def write(reference: ReferenceContent, path: Path) -> Path:
+    """Write a reference whole: a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(encode(reference))
+    part.replace(path)
+    return path
+
+
+def read(path: Path) -> ReferenceContent:
+    """Read a reference file.
+
+    Raises:
+        BadReference: it is missing, damaged, or not a reference.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadReference(
+            f"The reference {path} can't be read: {error.strerror}. Make it with `tidegate profile`."
+        ) from error
+    return decode(content, str(path))
+
+
+def encode(reference: ReferenceContent) -> bytes:
+    """The file's content."""
+    header = {**_header(reference), "sha256": _NO_CHECKSUM}
+    # One entry only: safetensors writes several in any order, and the same reference must give the same bytes.
+    content: bytes = save_tensors(_arrays(reference), {"tidegate": json.dumps(header, sort_keys=True)})
+    # The checksum covers the whole file as it was with zeros in the checksum's place.
+    checksum = hashlib.sha256(content).hexdigest()
+    return content.replace(_NO_CHECKSUM.encode(), checksum.encode(), 1)
+
+
+def decode(content: bytes, label: str = "reference") -> ReferenceContent:
+    """The reference in a file's content.
+
+    Raises:
+        BadReference: it is damaged or not a reference.
+    """
+    header = _checked_header(content, label)
+    try:
+        arrays: Arrays = load_tensors(content)
+    except SafetensorError as error:
+        raise BadReference(f"The reference {label} can't be read: {error}. Make it again.") from error
+    methods = {method.name: method for method in SCORERS}
+    unknown = [name for name in header["scorers"] if name not in methods]
+    if unknown:
+        raise BadReference(
+            f"The reference {label} uses the scorers {', '.join(unknown)}, which this version does not know. "
+            "Make it again with `tidegate profile`."
+        )
+    held_out = _strip(arrays, "held_out/")
+    return ReferenceContent(
+        scorers={name: methods[name].from_arrays(_strip(arrays, f"scorer/{name}/")) for name in header["scorers"]},
+        tails={
+            name: TailLog(arrays[f"tail/{name}"], tail["threshold"], tail["scale"])
+            for name, tail in header["tails"].items()
+        },
+        calibration_scores=arrays["calibration_scores"],
+        held_out=Rows.of(
+            held_out["embeddings"].astype(np.float32) * np.float32(header["embedding_scale"]),
+            held_out.get("logits"),
+            held_out.get("labels"),
+            {name: held_out[f"part/{name}"] for name in header["scorers"]},
+        ),
+        alpha=header["alpha"],
+        training_rows=header["training_rows"],
+        held_out_rows=header["held_out_rows"],
+        certificate=header["certificate"],
+        warnings=tuple(header["warnings"]),
+        origin=None if header["origin"] is None else Origin(**header["origin"]),
+        examples=_examples(arrays, header),
+        parity_samples=tuple(
+            ParitySample(
+                sample["media_type"], arrays[f"probe/{place}/content"].tobytes(), _strip(arrays, f"probe/{place}/step/")
+            )
+            for place, sample in enumerate(header["probes"])
+        ),
+        columns=orjson.loads(zlib.decompress(arrays["columns"].tobytes())),
+    )
+
+
+def _checked_header(content: bytes, label: str) -> dict[str, Any]:
+    damaged = BadReference(
+        f"The reference {label} is damaged, cut short, or not a reference at all: its checksum does not fit. "
+        "Copy it again, or make it again with `tidegate profile`."
+    )
+    length = int.from_bytes(content[:8], "little")
+    try:
+        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["tidegate"])
+        checksum = header["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged from error
+    unsigned = content.replace(checksum.encode(), _NO_CHECKSUM.encode(), 1)
+    if len(checksum) != len(_NO_CHECKSUM) or hashlib.sha256(unsigned).hexdigest() != checksum:
+        raise damaged
+    if header.get("format") != FORMAT:
+        raise BadReference(
+            f"The reference {label} has format {header.get('format')} and this version reads {FORMAT}. "
+            "Make it again with `tidegate profile`."
+        )
+    fields: dict[str, Any] = header
+    return fields
+
+
+def _header(reference: ReferenceContent) -> dict[str, Any]:
+    examples = reference.examples
+    return {
+        "format": FORMAT,
+        "scorers": list(reference.scorers),
+        "tails": {name: {"threshold": t.threshold, "scale": t.scale} for name, t in reference.tails.items()},
+        "alpha": reference.alpha,
+        "embedding_scale": float16_scale(reference.held_out.embeddings),
+        "training_rows": reference.training_rows,
+        "held_out_rows": reference.held_out_rows,
+        "certificate": reference.certificate,
+        "warnings": list(reference.warnings),
+        "origin": None if reference.origin is None else asdict(reference.origin),
+        "probes": [{"media_type": sample.media_type} for sample in reference.parity_samples],
+        "examples": None
+        if examples is None
+        else {"captions": examples.captions, "lengths": [len(picture) for picture in examples.pictures]},
+    }
+
+
+def _arrays(reference: ReferenceContent) -> Arrays:
+    held_out = reference.held_out
+    arrays: Arrays = {
+        "calibration_scores": reference.calibration_scores,
+        "held_out/embeddings": (held_out.embeddings / np.float32(float16_scale(held_out.embeddings))).astype(
+            np.float16
+        ),
+        "columns": _bytes(zlib.compress(orjson.dumps(reference.columns))),
+    }
+    for name in ("logits", "labels"):
+        value = getattr(held_out, name)
+        if value is not None:
+            arrays[f"held_out/{name}"] = value
+    arrays |= {f"held_out/part/{name}": part for name, part in held_out.parts.items()}
+    for name, scorer in reference.scorers.items():
+        arrays |= {f"scorer/{name}/{key}": value for key, value in scorer.arrays().items()}
+        arrays[f"tail/{name}"] = reference.tails[name].values
+    for place, sample in enumerate(reference.parity_samples):
+        arrays[f"probe/{place}/content"] = _bytes(sample.content)
+        arrays |= {f"probe/{place}/step/{step}": value for step, value in sample.steps.items()}
+    if reference.examples is not None:
+        arrays["examples/embeddings"] = reference.examples.embeddings.astype(np.float16)
+        arrays["examples/pictures"] = _bytes(b"".join(reference.examples.pictures))
+    return {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+
+
+def _examples(arrays: Arrays, header: dict[str, Any]) -> Examples | None:
+    kept = header["examples"]
+    if kept is None:
+        return None
+    joined = arrays["examples/pictures"].tobytes()
+    ends = np.cumsum(kept["lengths"], dtype=np.int64)
+    pictures = [joined[end - length : end] for end, length in zip(ends, kept["lengths"], strict=True)]
+    return Examples(arrays["examples/embeddings"].astype(np.float32), kept["captions"], pictures)
+
+
+def _bytes(content: bytes) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8)
+
+
+def _strip(arrays: Arrays, prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,219 @@
+"""The reference: what a learner's training and held-out rows look like, and scoring rows by it."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.reference import file
+from monitor.reference.conformal import FlaggedLaw, conformal_p_values, largest_flagged_rank
+from monitor.reference.content import LARGEST_RECORDED, ReferenceContent
+from monitor.reference.rows import LARGEST, Rows
+from monitor.reference.scorers import Features
+from monitor.reference.scorers.neighbours import NearestNeighbours
+from store.errors import BadInput
+
+Floats = npt.NDArray[np.float64]
+AnyFloats = npt.NDArray[np.floating]
+
+NEAREST = 5
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Out-of-domain scores of n rows; higher = further out.
+
+    `p_value` is the share of held-out rows that are at least as strange (conformal, valid for any calibration size);
+    `flagged` is `p_value ≤ alpha`, or a row that is not finite. `parts` are the scorers' own u = −log p. `nearest`
+    `(n, k)` are the training rows most like each row, nearest first, as places among the rows the reference was fitted
+    on (−1 for a row that is not finite), and `distances` `(n, k)` theirs on the unit sphere.
+    """
+
+    score: Floats
+    p_value: Floats
+    flagged: npt.NDArray[np.bool_]
+    parts: dict[str, Floats]
+    nearest: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference(ReferenceContent):
+    """The training-time profile of a learner. Made by `fit_reference`; kept in one file of arrays and JSON."""
+
+    @property
+    def dimension(self) -> int:
+        """d, the length of an embedding."""
+        return int(self.held_out.embeddings.shape[1])
+
+    @property
+    def uses_logits(self) -> bool:
+        return self.held_out.logits is not None
+
+    @property
+    def flagged_law(self) -> FlaggedLaw:
+        """The law of the number of flagged rows if all is well."""
+        return FlaggedLaw(self.calibration_scores.shape[0], self.alpha)
+
+    @cached_property
+    def threshold(self) -> float:
+        """The OOD score from which an input is flagged; infinite when there are too few calibration rows."""
+        m = self.calibration_scores.shape[0]
+        rank = largest_flagged_rank(self.alpha, m)
+        # p ≤ alpha needs fewer than `rank` calibration scores at or above: strictly above the rank-th largest.
+        return float("inf") if rank == 0 else float(np.nextafter(self.calibration_scores[m - rank], np.inf))
+
+    def score(self, embeddings: npt.ArrayLike, logits: npt.ArrayLike | None = None) -> Scores:
+        """Score n rows.
+
+        Args:
+            embeddings: shape `(n, d)`.
+            logits: shape `(n, c)`; needed if the reference was fitted with logits, ignored if not.
+
+        Raises:
+            BadInput: another number of dimensions or classes than the reference's, or a different number of rows.
+        """
+        rows = _numbers("embeddings", embeddings)
+        outputs = None if logits is None or not self.uses_logits else _numbers("logits", logits)
+        self._check_shapes(rows, outputs)
+        finite = (np.abs(rows) <= self._largest).all(axis=1)
+        if outputs is not None:
+            finite &= np.isfinite(outputs).all(axis=1)
+        usable = slice(None) if finite.all() else finite
+        features = Features(rows[usable], None if outputs is None else outputs[usable])
+        n = rows.shape[0]
+        parts = {name: np.full(n, np.inf) for name in self.scorers}
+        k = min(NEAREST, self.neighbours.coreset.shape[0])
+        nearest, distances = np.full((n, k), -1), np.full((n, k), np.inf, np.float32)
+        if features.embeddings.shape[0]:
+            found, distances[usable] = self.neighbours.nearest(features, k)
+            nearest[usable] = self.neighbours.rows[found]
+            for name, scorer in self.scorers.items():
+                # The same neighbours, not looked for twice.
+                known = scorer is self.neighbours
+                values = distances[usable][:, 0].astype(np.float64) if known else scorer.score(features)
+                parts[name][usable] = self.tails[name](values)
+        score = np.mean(list(parts.values()), axis=0)
+        p_value = conformal_p_values(self.calibration_scores, score)
+        return Scores(score, p_value, (p_value <= self.alpha + 1e-12) | ~finite, parts, nearest, distances)
+
+    def rows(
+        self,
+        embeddings: npt.ArrayLike,
+        logits: npt.ArrayLike | None = None,
+        labels: npt.NDArray[np.int64] | None = None,
+    ) -> Rows:
+        """Rows scored and ready to be compared.
+
+        Raises:
+            BadInput: as `score`.
+        """
+        scores = self.score(embeddings, logits)
+        outputs = None if logits is None or not self.uses_logits else _numbers("logits", logits)
+        return Rows.of(_numbers("embeddings", embeddings), outputs, labels, scores.parts)
+
+    def against(self, rows: Rows, name: str) -> Self:
+        """The same profile, with windows compared with these rows."""
+        return replace(self, held_out=rows, compared_with=name, mapped_by=self.mapped_by or self.held_out)
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The learner's classes, or their numbers where their names are not known; empty where it predicts none."""
+        if self.held_out.logits is None:
+            return []
+        known = self.origin.classes if self.origin else []
+        return known or [str(place) for place in range(self.held_out.logits.shape[1])]
+
+    @cached_property
+    def neighbours(self) -> NearestNeighbours:
+        """The index of training rows."""
+        index = self.scorers[NearestNeighbours.name]
+        assert isinstance(index, NearestNeighbours)
+        return index
+
+    @cached_property
+    def _largest(self) -> float:
+        # Larger values are finite here and infinite in the record, which keeps float16; unless rows as large are usual.
+        usual = bool((np.abs(self.held_out.embeddings) <= LARGEST_RECORDED).all())
+        return LARGEST_RECORDED if usual else LARGEST
+
+    def _check_shapes(self, embeddings: AnyFloats, logits: AnyFloats | None) -> None:
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:
+            raise BadInput(
+                f"The reference knows embeddings of shape (n, {self.dimension}), and {embeddings.shape} came. "
+                "They are of another learner or another layer: make the reference with this learner.",
+                field="embeddings",
+            )
+        if not self.uses_logits:
+            return
+        assert self.held_out.logits is not None
+        classes = self.held_out.logits.shape[1]
+        if logits is None or logits.shape != (embeddings.shape[0], classes):
+            came = "none" if logits is None else str(logits.shape)
+            raise BadInput(
+                f"The reference was fitted with logits: ({embeddings.shape[0]}, {classes}) is needed, {came} came.",
+                field="logits",
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the reference to one file of arrays and JSON (safetensors), with its checksum."""
+        return file.write(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a reference.
+
+        Raises:
+            BadReference: the file is missing, damaged, or not a reference.
+        """
+        return cls(**vars(file.read(Path(path))))
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """The reference in a file's content.
+
+        Raises:
+            BadReference: it is damaged or not a reference.
+        """
+        return cls(**vars(file.decode(content)))
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self.summary())
+        return f"<table>{rows}</table>"
+
+    def summary(self) -> list[tuple[str, str]]:
+        """What a person wants to know of it, as pairs of name and value."""
+        m = self.calibration_scores.shape[0]
+        lines = [("training rows", f"{self.training_rows:,}"), ("held-out rows", f"{self.held_out_rows:,}")]
+        if self.origin is not None:
+            lines.insert(0, ("learner", self.origin.name))
+            if self.origin.classes:
+                lines.append(("classes", f"{len(self.origin.classes):,}"))
+            if self.origin.accuracy is not None:
+                lines.append(("accuracy on the held-out rows", f"{self.origin.accuracy:.1%}"))
+            lines.append(("calibrated on", self.origin.calibration_source))
+        lines.append(("embedding", f"{self.dimension} numbers, scored by {', '.join(self.scorers)}"))
+        if np.isfinite(self.threshold):
+            one_in = round(1 / self.flagged_law.expected_share)
+            meaning = f"about 1 in {one_in:,} in-domain inputs will be flagged"
+            lines.append(("flagged from OOD score", f"{self.threshold:.2f}: {meaning}"))
+        else:
+            needed = int(np.ceil(1 / self.alpha)) - 1
+            lines.append(
+                (
+                    "flagged from OOD score",
+                    f"never: alpha {self.alpha:g} needs {needed:,} calibration rows, there are {m:,}",
+                )
+            )
+        return lines
+
+
+def _numbers(name: str, values: npt.ArrayLike) -> AnyFloats:
+    try:
+        array = np.asarray(values)
+        return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"The {name} must be numbers in rows of one length: {error}.", field=name) from error

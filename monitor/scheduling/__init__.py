@@ -1,0 +1,1 @@
+"""When a pass is due, and whether everyone is still running."""

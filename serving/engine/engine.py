@@ -1,0 +1,167 @@
+"""A learner ready to run: its adapter, its task, and the backend that runs its model. One forward pass for a whole batch."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from serving.engine.backends import Backend, Program
+from serving.engine.backends.eager import Eager, folded
+from serving.learner.adapters import Adapter, Collated, Item, Limits, adapter_of
+from serving.learner.head import DotProduct, WithEmbedding, weights_of, with_embedding
+from serving.learner.loading import LoadedLearner, load
+from serving.learner.outputs import Outputs
+from serving.learner.tasks import task_of
+from serving.settings import ServingSettings
+from store.errors import BadLearner, BadSettings
+from store.recording.batches import RawInput
+
+
+class Engine:
+    """Runs a learner's model over batches, exactly as `Learner.get_preds` does, without its DataLoader and callbacks.
+
+    Until a faster backend is chosen (`serving.engine.tuning`) the model runs as PyTorch runs it.
+
+    Raises:
+        BadLearner: the learner can't be served.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedLearner,
+        limits: Limits | None = None,
+        *,
+        embedding_layer: str | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.loaded = loaded
+        self.device = device
+        self.adapter: Adapter = adapter_of(loaded.learner, limits or Limits())
+        self.task = task_of(loaded.learner)
+        # One forward pass at a time: models and backends keep what they are doing in themselves.
+        self._lock = threading.Lock()
+        self._model = loaded.learner.model.eval()
+        try:
+            collated = self.adapter.collate([self.adapter.decode(self.adapter.examples()[0])])
+            self._split = with_embedding(self._model, self._after_graph(collated.arguments), embedding_layer)
+            # The learner's own modules, which other backends are compared with.
+            self.own = Eager(self._program(self._split), torch.get_num_threads(), device)
+            self.backend: Backend = self.own
+            first = self.run([self.adapter.decode(self.adapter.examples()[0])])
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise BadLearner(
+                f"The model fails on a plain {self.adapter.application} input: {type(error).__name__}: {error}. "
+                "Does `learn.predict` work on this learner?"
+            ) from error
+        self.embedding_layer = self._split.layer if isinstance(self._split, WithEmbedding) else "u∘v"
+        self.dimension = first.embedding.shape[1]
+        self.head = (
+            weights_of(self._model, self._split.layer, first.embedding, first.logits)
+            if isinstance(self._split, WithEmbedding)
+            else None
+        )
+
+    def program(self, inputs: Sequence[RawInput] = ()) -> Program:
+        """The model for other backends: a copy, folded where it is convolutional.
+
+        Args:
+            inputs: typical ones, which backends are measured with; by default the adapter's own examples.
+        """
+        if isinstance(self._split, DotProduct):
+            return self._program(self._split, inputs)
+        return self._program(WithEmbedding(folded(self._model), self._split.layer), inputs)
+
+    def run(self, items: Sequence[Item]) -> Outputs:
+        """One forward pass over decoded items."""
+        return self.forward(self.adapter.collate(items))
+
+    def forward(self, collated: Collated) -> Outputs:
+        """One forward pass over a collated batch; rows come out in the order of the items."""
+        with self._lock:
+            logits, embedding = self.backend.run(collated.arguments)
+        if collated.order is not None:
+            back = np.argsort(collated.order)
+            logits, embedding = logits[back], embedding[back]
+        return self.task.outputs(logits, embedding)
+
+    def arguments(self, items: Sequence[Item]) -> list[npt.NDArray[np.float32]]:
+        """What the learner's own model is given for items, for comparing machines."""
+        with torch.no_grad():
+            given = self._after_graph(self.adapter.collate(items).arguments)
+        return [argument.float().numpy() for argument in given]
+
+    def close(self) -> None:
+        """Leave the model as it was, for learners that go on living in a notebook."""
+        self._split.remove()
+
+    def predict(self, inputs: Sequence[RawInput]) -> Outputs:
+        """Decode and run, for callers that have no queue."""
+        return self.run([self.adapter.decode(raw) for raw in inputs])
+
+    def _after_graph(self, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        steps = self.adapter.in_graph
+        return arguments if steps is None else (steps(*arguments),)
+
+    def _program(self, split: WithEmbedding | DotProduct, inputs: Sequence[RawInput] = ()) -> Program:
+        module: nn.Module = split if self.adapter.in_graph is None else _Whole(self.adapter.in_graph, split)
+        typical, others = (self._batches(raws) for raws in (inputs, self.adapter.examples()))
+        return Program(module.eval(), [*typical, *others], self.adapter.fixed_steps)
+
+    def _batches(self, raws: Sequence[RawInput]) -> list[tuple[torch.Tensor, ...]]:
+        """Batches of these inputs, of those that fit together: pictures of several sizes may not."""
+        batches: dict[Any, list[Item]] = {}
+        for raw in raws:
+            item = self.adapter.decode(raw)
+            alone = self.adapter.collate([item])
+            shape = tuple(argument.shape for argument in alone.arguments) if self.adapter.fixed_steps else None
+            batches.setdefault(shape, []).append(item)
+        return [self.adapter.collate(items).arguments for items in batches.values()]
+
+
+def open_engine(
+    export: Path,
+    settings: ServingSettings,
+    *,
+    sha256: str | None = None,
+    import_modules: tuple[str, ...] = (),
+    announce: Callable[[str], None] = lambda _sha256: None,
+) -> Engine:
+    """Load an exported learner, whose code runs, and make it ready; see `serving.learner.loading.load`.
+
+    Raises:
+        BadLearner: it can't be loaded or served.
+        BadSettings: there is no such device.
+        ModelMismatch: its hash is not the expected one.
+    """
+    device = _device(settings.device)
+    loaded = load(export, expected_sha256=sha256, import_modules=import_modules, announce=announce)
+    return Engine(loaded, Limits(settings.maximum_megapixels), embedding_layer=settings.embedding_layer, device=device)
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise BadSettings(
+            f"The device {name!r} can't be used here: {str(error).splitlines()[0]} Say --device cpu, or leave it out."
+        ) from error
+    return name
+
+
+class _Whole(nn.Module):
+    """The last steps before the model, and the model."""
+
+    def __init__(self, steps: nn.Module, model: nn.Module) -> None:
+        super().__init__()
+        self.steps, self.model = steps, model
+
+    def forward(self, collated: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        outputs: tuple[torch.Tensor, torch.Tensor] = self.model(self.steps(collated))
+        return outputs

@@ -1,0 +1,1 @@
+"""One served version: micro-batches decoded, run, scored, recorded and answered."""

@@ -1,0 +1,1 @@
+"""HTTP: the application, its routes, request parsing, problem details."""

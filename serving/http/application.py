@@ -1,0 +1,87 @@
+"""The application factory: routes, problems, pages, and the life of what is served."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from monitor.ingest.service import IngestService
+from monitor.settings import MonitorSettings
+from reports.render import STATIC
+from serving.http import problem_details
+from serving.http.body import CallerLeft
+from serving.http.routes import ROUTERS, predict
+from serving.http.state import State, origin
+from serving.rollout.deployment import Deployment, Deployments
+from serving.settings import ServingSettings
+from store.errors import TidegateError
+from store.store import Store
+
+DESCRIPTION = """Predictions of exported fastai learners, each recorded and scored against the training data.
+Errors are RFC 9457 problem details: they say what happened, what it means and what to do."""
+
+
+class Application(FastAPI):
+    """FastAPI, past whose middleware and routing predictions go: these cost more than most predictions do."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/predict"):
+            await super().__call__(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        try:
+            asked = predict.asked_for(scope["path"])
+            if asked is None:
+                await super().__call__(scope, receive, send)
+                return
+            deployment = self.state.tidegate.deployments.named(asked.name)
+            response = await predict.answer(headers, receive, deployment, asked, origin(headers, scope["scheme"]))
+        except TidegateError as error:
+            response = problem_details.error_response(error)
+        except CallerLeft:
+            return
+        except Exception as error:  # noqa: BLE001 - answered and logged as FastAPI's routes do
+            response = problem_details.unexpected_error_response(error)
+        await response(scope, receive, send)
+
+
+def create_application(
+    deployments: Sequence[Deployment], store: Store, monitor: MonitorSettings, serving: ServingSettings
+) -> FastAPI:
+    """The gateway as an ASGI application.
+
+    Args:
+        deployments: what it serves, the default first; started and stopped with the application. With none it takes
+            predictions that were made elsewhere.
+        store: where predictions are recorded and pages are drawn from.
+        monitor: how production is watched, for the pages that say so.
+        serving: the limits of requests that are for no one version.
+    """
+    served, ingest = Deployments(deployments), IngestService(store)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        served.start()
+        yield
+        await served.stop()
+        await asyncio.to_thread(ingest.stop)
+
+    app = Application(
+        title=f"Tidegate: {', '.join(deployment.name for deployment in deployments) or 'predictions made elsewhere'}",
+        version=version("tidegate"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        # FastAPI's own page of the API fetches its scripts from elsewhere; ours are served from here.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.tidegate = State(served, store, monitor, serving, ingest)
+    problem_details.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app

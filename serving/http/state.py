@@ -1,0 +1,97 @@
+"""What routes share: what is served, and the settings of its pages."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request
+from fastapi.responses import Response
+
+from monitor.ingest.service import IngestService
+from monitor.settings import MonitorSettings
+from serving.gateway.gateway import Gateway
+from serving.rollout.deployment import Deployments
+from serving.settings import ServingSettings
+from store.errors import StoreUnavailable
+from store.repositories.models import ModelRecord
+from store.store import Store
+
+
+@dataclass(frozen=True)
+class State:
+    """Set once, when the application is made."""
+
+    deployments: Deployments
+    store: Store
+    monitor: MonitorSettings
+    serving: ServingSettings
+    ingest: IngestService
+
+    def elsewhere(self) -> list[ModelRecord]:
+        """The models that are known and not served here, the latest of each name."""
+        served = {deployment.name for deployment in self.deployments.all}
+        known = {one.name: one for one in reversed(self.store.models.all()) if one.name not in served}
+        return list(known.values())
+
+    def why_not_ready(self) -> str | None:
+        """Why no work should be sent here, if so. A database that is away is no reason while the spool has room."""
+        if not self.deployments.ready:
+            return "starting or stopping"
+        try:
+            self.store.database.ping()
+        except StoreUnavailable as error:
+            return None if self.store.recording.usable else str(error)
+        return None
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.tidegate
+    return state
+
+
+Shared = Annotated[State, Depends(_state)]
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """JSON by orjson; ids and instants as text."""
+    return Response(orjson.dumps(content), status_code=status, media_type="application/json")
+
+
+def origin(headers: dict[bytes, bytes], scheme: str = "http") -> str:
+    """Where the caller reached this gateway, such as `http://127.0.0.1:8000`."""
+    return f"{scheme}://{headers.get(b'host', b'127.0.0.1').decode('latin-1')}"
+
+
+def origin_of(request: Request) -> str:
+    """The same, for a route."""
+    return str(request.base_url).rstrip("/")
+
+
+def predict_path(name: str | None) -> str:
+    """Where a served name is asked; None for the default."""
+    return "/v1/predict" if name is None else f"/v1/models/{name}/predict"
+
+
+def ingest_curl_line(model: str, where: str) -> str:
+    """A prediction that was made elsewhere, from the command line."""
+    return (
+        f"curl {where}/v1/ingest -H 'content-type: application/json' \\\n"
+        f'  -d \'{{"model": "{model}", "predictions": [{{"id": "1", "embedding": [0.1, …], "logits": [2.3, …]}}]}}\''
+    )
+
+
+def curl_line(gateway: Gateway, where: str, name: str | None = None) -> str:
+    """A prediction from the command line, ready to paste.
+
+    Args:
+        gateway: the version that is asked.
+        where: the gateway's origin.
+        name: the served name; None for the default.
+    """
+    address = f"{where}{predict_path(name)}"
+    takes, example = gateway.engine.adapter.takes, gateway.example
+    if takes == "texts":
+        return f"curl {address} -H 'content-type: text/plain' -d 'A short text.'"
+    if takes == "rows":
+        return f"curl {address} -H 'content-type: application/json' \\\n  -d '{{\"rows\": [{example}]}}'"
+    return f"curl {address} -F file=@picture.png"

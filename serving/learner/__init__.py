@@ -1,0 +1,1 @@
+"""An exported learner: loading it, its head and task, and how its inputs are decoded."""

@@ -1,0 +1,180 @@
+"""Rows: checked column by column, then transformed by the learner's own procs."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pandas as pd
+import torch
+
+from serving.learner.adapters.base import Adapter, Collated, Item, Limits, plain
+from serving.learner.adapters.tabular_steps import TableSteps, table_steps_of
+from store.errors import BadInput, BadLearner
+from store.recording.batches import RawInput
+
+# fastai makes tensors of pandas' read-only columns and only reads them.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+_EXAMPLES = 9
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class Tabular(Adapter):
+    """A learner over rows of a table."""
+
+    application: ClassVar[str] = "tabular"
+    takes: ClassVar[Literal["pictures", "rows", "texts"]] = "rows"
+
+    def __init__(self, learner: Any, limits: Limits) -> None:
+        from fastai.tabular.core import FillMissing
+
+        self._dls = learner.dls
+        self.target = str(learner.dls.y_names[0]) if learner.dls.y_names else None
+        procs = self._dls.train_ds.procs
+        fill = next((proc for proc in procs.fs if isinstance(proc, FillMissing)), None)
+        self._filled: dict[str, Any] = {} if fill is None else dict(fill.na_dict)
+        added = {f"{name}_na" for name in self._filled} if fill is not None and fill.add_col else set()
+        self.categorical = [name for name in self._dls.cat_names if name not in added]
+        self.continuous = list(self._dls.cont_names)
+        classes = getattr(procs, "categorify", None)
+        self._categories: dict[str, set[Any]] = {
+            name: set(classes.classes[name]) if classes is not None and name in classes.classes else set()
+            for name in self.categorical
+        }
+        self._order = [*self.categorical, *self.continuous]
+        self._table_steps: TableSteps | None = None
+        try:
+            self._in_full([self.decode(self.examples()[0]).content])
+        except Exception as error:
+            raise BadLearner(
+                f"The learner's table steps fail on a plain row: {type(error).__name__}: {error}. "
+                f"Its procs are {procs}."
+            ) from error
+        steps = table_steps_of(self._dls, self.continuous)
+        if steps is not None and self._agrees(steps):
+            self._table_steps = steps
+
+    @classmethod
+    def serves(cls, learner: Any) -> bool:
+        from fastai.tabular.core import Tabular as Table
+
+        return isinstance(learner.dls.train_ds, Table)
+
+    def decode(self, raw: RawInput) -> Item:
+        row = orjson.loads(raw.content)
+        if not isinstance(row, dict):
+            raise BadInput("A row must be an object that gives each column its value.")
+        missing = [name for name in self._order if name not in row]
+        if missing:
+            raise BadInput(
+                f"The row lacks {_names(missing)}. The learner needs {_names(self._order)}.", field=missing[0]
+            )
+        unknown = [name for name in row if name not in self._order]
+        if unknown:
+            raise BadInput(
+                f"The row has {_names(unknown)}, which the learner does not know. It takes {_names(self._order)}.",
+                field=unknown[0],
+            )
+        notes: list[str] = []
+        checked: dict[str, Any] = {name: self._category(name, row[name], notes) for name in self.categorical}
+        checked |= {name: self._number(name, row[name], notes) for name in self.continuous}
+        return Item(checked, tuple(notes))
+
+    def _category(self, name: str, value: Any, notes: list[str]) -> Any:
+        if isinstance(value, dict | list):
+            raise BadInput(f"The column {name} takes one category, and {type(value).__name__} came.", field=name)
+        if value is None:
+            notes.append(f"{name}: missing; the learner sees it as unknown")
+        elif self._categories[name] and value not in self._categories[name]:
+            notes.append(f"{name}: {value!r} was not in training; the learner sees it as unknown")
+            # What fastai does with it, without pandas' complaint about a category it does not know.
+            return None
+        return value
+
+    def _number(self, name: str, value: Any, notes: list[str]) -> float:
+        if value is None:
+            if name not in self._filled:
+                raise BadInput(
+                    f"The column {name} is missing (null or NaN), and it never was in training, so the learner can't "
+                    "fill it. Send a number.",
+                    field=name,
+                )
+            notes.append(f"{name}: missing; filled as in training")
+            return math.nan
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadInput(f"The column {name} takes a number, and {value!r} came.", field=name)
+        if abs(value) > _LARGEST:
+            raise BadInput(f"The number {value:g} in column {name} is larger than the learner can hold.", field=name)
+        return float(value)
+
+    def collate(self, items: Sequence[Item]) -> Collated:
+        rows = [item.content for item in items]
+        return Collated(self._in_full(rows) if self._table_steps is None else self._table_steps(rows))
+
+    def _in_full(self, rows: list[dict[str, Any]]) -> tuple[torch.Tensor, ...]:
+        from fastai.torch_core import to_device
+
+        frame = pd.DataFrame(
+            {name: pd.Series([row[name] for row in rows], dtype=object) for name in self.categorical}
+            | {name: np.array([row[name] for row in rows], np.float64) for name in self.continuous}
+        )
+        dl = self._dls.test_dl(frame, bs=len(rows), num_workers=0)
+        dl.before_iter()
+        batch = dl.after_batch(to_device(dl.create_batch(range(len(rows))), dl.device))
+        return tuple(plain(argument) for argument in tuple(batch)[: self._dls.n_inp])
+
+    def _agrees(self, steps: TableSteps) -> bool:
+        """Whether the short cut makes of several rows what the learner's own procs make of them."""
+        rows = [self.decode(raw).content for raw in self.examples()]
+        for part in (rows, rows[:1], rows[-1:]):
+            ours, theirs = steps(part), self._in_full(part)
+            if len(ours) != len(theirs):
+                return False
+            for mine, full in zip(ours, theirs, strict=True):
+                if mine.dtype != full.dtype or not torch.allclose(mine, full, rtol=1e-6, atol=1e-6):
+                    return False
+        return True
+
+    def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
+        values = [item.content[name] for name in self.continuous]
+        return np.nan_to_num(np.array(values, np.float32))
+
+    def examples(self) -> list[RawInput]:
+        normalize = getattr(self._dls.train_ds.procs, "normalize", None)
+        means, stds = (getattr(normalize, moment, {}) for moment in ("means", "stds"))
+        rows = []
+        for place in range(_EXAMPLES):
+            row: dict[str, Any] = {}
+            for name in self.categorical:
+                # fastai's own first class is its mark for "missing".
+                known = sorted((v for v in self._categories[name] if v != "#na#" and v == v), key=str)
+                value = known[place % len(known)] if known else ""
+                row[name] = value.item() if isinstance(value, np.generic) else value
+            for name in self.continuous:
+                row[name] = round(float(means.get(name, 0.0)) + (place % 4) * float(stds.get(name, 1.0)), 3)
+            rows.append(row)
+        # The last one lacks what may be lacking.
+        for name in self._filled:
+            rows[-1][name] = None
+        for name in self.categorical:
+            rows[-1][name] = None
+        return [raw_row(row) for row in rows]
+
+    def columns(self, raw: RawInput) -> dict[str, Any]:
+        fields: dict[str, Any] = orjson.loads(raw.content)
+        return fields
+
+
+def raw_row(row: dict[str, Any]) -> RawInput:
+    """A row as the gateway receives it; NaN becomes null, as JSON has none."""
+    return RawInput("application/json", orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _names(names: Sequence[str]) -> str:
+    quoted = [f"{name!r}" for name in names[:12]]
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(quoted)}{more}"

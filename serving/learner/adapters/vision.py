@@ -1,0 +1,195 @@
+"""Pictures: decoded by the learner's own pipeline, from the bytes of an image file."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
+from serving.learner.adapters.vision_steps import ShortCut, image_type, short_cut_of
+from store.errors import BadInput, BadLearner
+from store.recording.batches import RawInput
+
+# Our own limit is checked on the header, before any pixel is decoded, and answers the caller.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
+# Of a normalised pixel: far below what moves a probability by 1e-4.
+_SAME = 1e-4
+_READABLE = "Send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+
+
+class Vision(Adapter):
+    """A learner over images."""
+
+    application: ClassVar[str] = "vision"
+    takes: ClassVar[Literal["pictures", "rows", "texts"]] = "pictures"
+
+    def __init__(self, learner: Any, limits: Limits) -> None:
+        self._maximum_pixels = limits.maximum_megapixels * 1e6
+        if learner.dls.n_inp != 1:
+            raise BadLearner(f"This learner takes {learner.dls.n_inp} inputs at once; Tidegate serves those with one.")
+        self._dl = _validation_loader(learner)
+        self._pipeline = self._dl.dataset.tls[0].tfms
+        self._short_cut = short_cut_of(self._dl)
+        if self._short_cut is not None and not self._agrees(self._short_cut):
+            self._short_cut = None
+        self.in_graph = None if self._short_cut is None else self._short_cut.arithmetic
+
+    @classmethod
+    def serves(cls, learner: Any) -> bool:
+        from fastai.data.core import Datasets
+
+        dataset = learner.dls.valid_ds
+        if not isinstance(dataset, Datasets) or not dataset.tls:
+            return False
+        return any(image_type(transform) is not None for transform in dataset.tls[0].tfms.fs)
+
+    def decode(self, raw: RawInput) -> Item:
+        image = self._opened(raw.content)
+        try:
+            return Item(self._in_full(raw.content) if self._short_cut is None else self._short_cut.decode(image))
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            raise BadInput(f"The image is damaged: {error}. {_READABLE}") from error
+
+    def _in_full(self, content: bytes) -> tuple[Any, ...]:
+        sample: tuple[Any, ...] = self._dl.after_item((self._pipeline(content),))
+        return sample
+
+    def _opened(self, content: bytes) -> Image.Image:
+        """The image with its header read and judged, and no pixel decoded."""
+        if not content:
+            raise BadInput(f"The image is empty: 0 bytes came. {_READABLE}")
+        try:
+            image = Image.open(io.BytesIO(content))
+        except Image.DecompressionBombError as error:
+            raise self._too_many_pixels(str(error)) from error
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise BadInput(f"These {len(content):,} bytes are not an image that can be read. {_READABLE}") from error
+        if image.format not in FORMATS:
+            raise BadInput(f"Images of format {image.format} are not accepted. {_READABLE}", status=415)
+        width, height = image.size
+        if width * height > self._maximum_pixels:
+            raise self._too_many_pixels(f"{width} × {height} pixels")
+        return image
+
+    def _too_many_pixels(self, size: str) -> BadInput:
+        return BadInput(
+            f"The image is too large to decode ({size}); at most {self._maximum_pixels / 1e6:g} megapixels are accepted. "
+            "Send a smaller one: the learner resizes it anyway.",
+            status=413,
+        )
+
+    def collate(self, items: Sequence[Item]) -> Collated:
+        if self._short_cut is not None:
+            return Collated((torch.from_numpy(np.stack([item.content for item in items])),))
+        return Collated(collate_in_full(self._dl, [item.content for item in items])[:1])
+
+    def _agrees(self, short_cut: ShortCut) -> bool:
+        """Whether the short cut makes of several pictures what the learner's own pipeline makes of them."""
+        for raw in self.examples():
+            decoded = short_cut.decode(self._opened(raw.content))
+            sample = self._in_full(raw.content)
+            if not np.array_equal(np.moveaxis(decoded, -1, 0), np.asarray(sample[0])):
+                return False
+            quick = short_cut.arithmetic(torch.from_numpy(decoded[None]))
+            full = collate_in_full(self._dl, [sample])[0]
+            if quick.shape != full.shape or not torch.allclose(quick, full.float(), atol=_SAME):
+                return False
+        return True
+
+    def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
+        # Channels first, as the learner's own pipeline has them.
+        pixels = item.content[0] if self._short_cut is None else np.moveaxis(item.content, -1, 0)
+        return np.asarray(pixels, np.float32).ravel()
+
+    def examples(self) -> list[RawInput]:
+        return [RawInput("image/png", content) for content in _pictures()]
+
+    def columns(self, raw: RawInput) -> dict[str, Any]:
+        return {}
+
+
+def raw_image(item: Any) -> RawInput:
+    """A training item as the bytes of an image file: read from its path, or encoded without loss."""
+    if isinstance(item, bytes):
+        return RawInput(media_type_of(item), item)
+    if isinstance(item, str | Path):
+        content = Path(item).read_bytes()
+        return RawInput(media_type_of(content), content)
+    return RawInput("image/png", encoded(item if isinstance(item, Image.Image) else Image.fromarray(np.asarray(item))))
+
+
+# How files of the usual formats begin: a name costs far less than opening the file, which happens later in any case.
+_BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+
+
+def media_type_of(content: bytes) -> str:
+    """The media type of an image file, read from its header."""
+    for beginning, media_type in _BEGINNINGS.items():
+        if content.startswith(beginning):
+            return media_type
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return Image.MIME.get(image.format or "", "application/octet-stream")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return "application/octet-stream"
+
+
+def source_of(dataset: Any, item: Any) -> Any:
+    """What the learner's pipeline opens for a training item: its getters applied, up to the step that makes an image."""
+    for transform in dataset.tls[0].tfms.fs:
+        if isinstance(item, bytes | Image.Image) or image_type(transform) is not None:
+            break
+        item = transform(item)
+    return item
+
+
+def _validation_loader(learner: Any) -> Any:
+    """fastai's own test loader, entered at the first step of the pipeline that takes the bytes of an image file.
+
+    Learners made from a data frame or with `get_x` begin with steps that turn a row into a path.
+    """
+    picture = _pictures()[0]
+    steps = learner.dls.valid_ds.tls[0].tfms.fs
+    errors = []
+    for start in range(len(steps)):
+        try:
+            dl = learner.dls.test_dl([picture], rm_type_tfms=start, num_workers=0, bs=1)
+            (pixels, *_) = dl.one_batch()
+        except Exception as error:  # noqa: BLE001 - any step may refuse bytes in its own way
+            errors.append(f"{steps[start]}: {type(error).__name__}: {error}")
+        else:
+            if pixels.ndim == 4:
+                return dl
+            # A step that takes the first of a pair takes the first byte of a file, and nothing complains.
+            errors.append(f"{steps[start]}: made {tuple(pixels.shape)} of a picture")
+    raise BadLearner(
+        "No step of this learner's pipeline takes the bytes of an image file. What each one said:\n  "
+        + "\n  ".join(errors)
+    )
+
+
+@cache
+def _pictures() -> list[bytes]:
+    """A gradient, flat ones, noise; square and not, in colour and grey."""
+    gradient = Image.linear_gradient("L").resize((64, 64))
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 64), (48, 96), (96, 48), (300, 200))]
+    dark = Image.fromarray(noise[0] // 16)
+    pictures = [gradient.convert("RGB"), *map(Image.fromarray, noise), dark, Image.new("RGB", (64, 64)), gradient]
+    return [encoded(picture) for picture in pictures]
+
+
+def encoded(image: Image.Image) -> bytes:
+    """A picture as a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,149 @@
+"""Where labelled inputs come from: a folder of pictures or texts, or a table of rows, of texts, or of file names. Each is
+read when needed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from serving.learner.adapters.base import Adapter
+from serving.learner.adapters.tabular import Tabular, raw_row
+from serving.learner.adapters.text import raw_text
+from serving.learner.adapters.vision import media_type_of
+from store.errors import BadInput
+from store.recording.batches import RawInput
+
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+TEXT_ENDINGS = {".txt"}
+_TEXT_COLUMNS = ("text", "texts", "sentence", "review", "message", "content", "body")
+_LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y")
+
+
+@dataclass(frozen=True)
+class LabelledInput:
+    """One input to come: `name` for people, `label` where known, `read` to get it."""
+
+    name: str
+    label: str | None
+    read: Callable[[], RawInput]
+
+
+def labelled_inputs(path: Path, adapter: Adapter) -> list[LabelledInput]:
+    """The inputs at a path.
+
+    Args:
+        path: a folder of pictures or of .txt files, whose sub-folders are taken for classes; or a CSV whose rows are inputs
+            of a tabular learner, hold texts and labels, or name picture files and labels.
+        adapter: the learner's adapter, which decides what a CSV means.
+
+    Raises:
+        BadInput: nothing there that this learner can use.
+    """
+    texts = adapter.takes == "texts"
+    if path.is_dir():
+        found = _folder(path, TEXT_ENDINGS if texts else IMAGE_ENDINGS)
+    elif path.is_file():
+        table = _read_table(path)
+        if isinstance(adapter, Tabular):
+            found = _rows(table, adapter)
+        else:
+            found = _texts(path, table) if texts else _files(path, table)
+    else:
+        raise BadInput(f"{path} is not there. Name a folder of {'texts' if texts else 'pictures'} or a CSV file.")
+    if not found:
+        raise BadInput(f"{path} holds nothing that this {adapter.application} learner can use.")
+    return found
+
+
+def _folder(folder: Path, endings: set[str]) -> list[LabelledInput]:
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in endings)
+    return [
+        LabelledInput(str(file.relative_to(folder)), None if file.parent == folder else file.parent.name, _reader(file))
+        for file in files
+    ]
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, skipinitialspace=True)
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path} can't be read as CSV: {error}") from error
+
+
+def _rows(table: pd.DataFrame, adapter: Tabular) -> list[LabelledInput]:
+    wanted = [*adapter.categorical, *adapter.continuous]
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise BadInput(
+            f"The table lacks the columns {', '.join(missing)}. It has {', '.join(map(str, table.columns))}.",
+            field=missing[0],
+        )
+    rows = plain_rows(table[wanted])
+    known = adapter.target in table.columns
+    labels = [str(label) for label in table[adapter.target]] if known else [None] * len(rows)
+    return [
+        LabelledInput(f"row {number}", label, _given(raw_row(row)))
+        for number, (row, label) in enumerate(zip(rows, labels, strict=True))
+    ]
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as plain values; missing ones as None."""
+    columns = {name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in table.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _files(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
+    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    files = (
+        next((name for name in text if (path.parent / str(table[name].iloc[0])).is_file()), None)
+        if len(table)
+        else None
+    )
+    if files is None:
+        raise BadInput(
+            f"No column of {path} names picture files beside it. One column must hold paths relative to {path.parent}."
+        )
+    return [
+        LabelledInput(str(name), label, _reader(path.parent / str(name)))
+        for name, label in zip(table[files], _labels(table, files), strict=True)
+    ]
+
+
+def _texts(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
+    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    if not text:
+        raise BadInput(f"No column of {path} holds texts.")
+    named = next((name for name in text if str(name).lower() in _TEXT_COLUMNS), None)
+    # Without a name that says it, the longest are the texts.
+    column = named or max(text, key=lambda name: table[name].astype(str).str.len().mean())
+    return [
+        LabelledInput(f"row {number}", label, _given(raw_text(str(content))))
+        for number, (content, label) in enumerate(zip(table[column], _labels(table, column), strict=True))
+        if content == content
+    ]
+
+
+def _labels(table: pd.DataFrame, inputs: str) -> list[str | None]:
+    """The labels beside a column of inputs: a column named as one, or else the first other one."""
+    others = [name for name in table.columns if name != inputs]
+    label = next((name for name in others if str(name).lower() in _LABEL_COLUMNS), others[0] if others else None)
+    given: Sequence[Any] = [None] * len(table) if label is None else table[label].tolist()
+    return [None if one is None or one != one else str(one) for one in given]
+
+
+def _reader(file: Path) -> Callable[[], RawInput]:
+    def read() -> RawInput:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise BadInput(f"{file} can't be read: {error.strerror}.") from error
+        return RawInput("text/plain" if file.suffix.lower() in TEXT_ENDINGS else media_type_of(content), content)
+
+    return read
+
+
+def _given(raw: RawInput) -> Callable[[], RawInput]:
+    return lambda: raw

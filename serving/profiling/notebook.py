@@ -1,0 +1,123 @@
+"""Profiling a learner where it was trained: its own `dls` hold the data."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monitor.reference.fit import DEFAULT_ALPHA
+from monitor.reference.profile import Reference
+from serving.engine.engine import Engine
+from serving.learner.adapters.tabular import Tabular, raw_row
+from serving.learner.adapters.text import Text, raw_tokens
+from serving.learner.adapters.vision import raw_image, source_of
+from serving.learner.loading import LoadedLearner, load, name_of, weights_sha256
+from serving.profiling.batch_inference import Track, silently
+from serving.profiling.labelled_data import LabelledInput, plain_rows
+from serving.profiling.profiler import make_reference
+from store.errors import BadInput, BadLearner
+from store.recording.batches import RawInput
+
+
+def profile_learner(
+    learner: Any,
+    export: Path | None = None,
+    *,
+    alpha: float = DEFAULT_ALPHA,
+    seed: int = 0,
+    track: Track = silently,
+) -> Reference:
+    """Profile a learner in memory: fitted on its training set, calibrated on its validation set.
+
+    Args:
+        learner: a trained fastai learner with its data.
+        export: the file `learn.export()` wrote, `learn.path/"export.pkl"` if not given. If it holds this learner, the
+            reference is tied to its hash; if not, to the weights alone.
+        alpha: share of in-domain inputs that may be flagged.
+        seed: of all randomness.
+        track: draws progress.
+
+    Raises:
+        BadInput: the learner has no data, such as one that was loaded from an export.
+        BadLearner: it can't be served.
+    """
+    if not len(learner.dls.train_ds) or not len(learner.dls.valid_ds):
+        raise BadInput(
+            "This learner has no training or no validation rows: an exported learner leaves its data behind. "
+            "Profile where it was trained, or use `tidegate profile export.pkl --data TRAINING_DATA`."
+        )
+    weights = weights_sha256(learner.model)
+    path = export or Path(learner.path) / "export.pkl"
+    sha256, warning = _hash_of_export(path, weights)
+    was_training = learner.model.training
+    engine = Engine(LoadedLearner(learner, name_of(path), sha256, weights))
+    try:
+        training, held_out = (_inputs(engine, dataset) for dataset in (learner.dls.train_ds, learner.dls.valid_ds))
+        reference = make_reference(
+            engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track
+        )
+    finally:
+        engine.close()
+        learner.model.train(was_training)
+    if warning is None:
+        return reference
+    return replace(reference, warnings=(warning, *reference.warnings))
+
+
+def _hash_of_export(path: Path, weights: str) -> tuple[str | None, str | None]:
+    if not path.is_file():
+        return (
+            None,
+            f"There is no {path} yet, so the reference is tied to the weights alone. Call `learn.export()` first.",
+        )
+    try:
+        exported = load(path)
+    except BadLearner as error:
+        return None, f"{error} The reference is tied to the weights alone."
+    if exported.weights_sha256 != weights:
+        return None, f"{path} holds another learner, so the reference is tied to the weights alone. Export again."
+    return exported.sha256, None
+
+
+def _inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:
+    if isinstance(engine.adapter, Tabular):
+        return _rows(engine.adapter, dataset)
+    targets = dataset.tls[1] if len(dataset.tls) > 1 else None
+    classes = engine.task.classes
+
+    def label(place: int) -> str | None:
+        if targets is None or engine.task.name != "single_label":
+            return None
+        return classes[int(targets[place])]
+
+    def raw(item: Any) -> RawInput:
+        if isinstance(engine.adapter, Text):
+            return raw_tokens(dataset, item)
+        return raw_image(source_of(dataset, item))
+
+    return [
+        LabelledInput(f"item {place}", label(place), lambda item=item: raw(item))  # type: ignore[misc]
+        for place, item in enumerate(_items(dataset))
+    ]
+
+
+def _items(dataset: Any) -> list[Any]:
+    items = dataset.items
+    return [row for _, row in items.iterrows()] if hasattr(items, "iterrows") else list(items)
+
+
+def _rows(adapter: Tabular, dataset: Any) -> list[LabelledInput]:
+    # Decoding changes the table in place.
+    table = dataset.new(dataset.items.copy()).decode().items
+    wanted = [*adapter.categorical, *adapter.continuous]
+    plain = table[wanted].copy()
+    for name in adapter.continuous:
+        if f"{name}_na" in table.columns:
+            plain[name] = plain[name].astype(float).where(~table[f"{name}_na"].astype(bool))
+    targets = list(dataset.y_names)
+    labels = [str(label) for label in table[targets[0]]] if len(targets) == 1 else [None] * len(table)
+    return [
+        LabelledInput(f"row {number}", label, lambda row=row: raw_row(row))  # type: ignore[misc]
+        for number, (row, label) in enumerate(zip(plain_rows(plain), labels, strict=True))
+    ]

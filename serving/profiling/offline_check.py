@@ -1,0 +1,119 @@
+"""Compares a folder or a table with a reference, without a server and without a record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+
+from monitor.checks.verdict import judge
+from monitor.passes.monitor_pass import PassResult, run_of
+from monitor.reference.profile import Reference
+from monitor.reference.window import Window
+from monitor.seed import generator
+from monitor.settings import MonitorSettings
+from monitor.shift.input_groups import group_inputs
+from reports.drift import DriftReport, drift_report
+from serving.engine.engine import Engine
+from serving.gateway.recorder import text_of
+from serving.profiling.batch_inference import InferenceResults, Track, collect, silently
+from serving.profiling.labelled_data import LabelledInput
+from store.clock import new_id, utc_now
+from store.recording.batches import RawInput
+from store.repositories.models import ModelRecord
+from store.repositories.predictions import FlaggedCount, RecordedWindow
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found, its report, and the inputs that could not be read."""
+
+    watched: PassResult
+    report: DriftReport
+    refused: list[tuple[str, str]]
+
+    def strangest(self, number: int) -> list[tuple[str, str, float]]:
+        """Name, prediction and p-value of the inputs furthest from training."""
+        recorded = self.watched.recorded
+        order = np.argsort(-recorded.scores, kind="stable")[:number]
+        return [
+            (str(recorded.tags[place]["input"]), recorded.predictions[place], float(recorded.p_values[place]))
+            for place in order
+        ]
+
+
+@dataclass(frozen=True)
+class _Unrecorded:
+    """Looks inputs up where they lie; they have no times."""
+
+    inputs: dict[UUID, LabelledInput]
+
+    def raw_inputs(self, ids: Sequence[UUID]) -> dict[UUID, RawInput]:
+        return {one: self.inputs[one].read() for one in ids}
+
+    def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
+        return []
+
+
+def check_inputs(
+    engine: Engine,
+    reference: Reference,
+    inputs: Sequence[LabelledInput],
+    settings: MonitorSettings,
+    track: Track = silently,
+) -> Checked:
+    """Compare inputs with a reference, by the very checks of the monitor.
+
+    Raises:
+        BadInput: not one input can be read.
+    """
+    collected = collect(engine, inputs, track, "inputs")
+    recorded = _recorded(collected, reference)
+    seed = f"{engine.loaded.sha256}/{len(collected.inputs)}"
+    judgement = judge(reference, Window.of_record(reference, recorded), settings, generator(seed))
+    model = ModelRecord(
+        sha256=engine.loaded.sha256 or "",
+        name=engine.loaded.name,
+        application=engine.adapter.application,
+        task=engine.task.name,
+        classes=engine.task.classes,
+        reference_sha256=None,
+        registered_at=recorded.until,
+    )
+    at, since = recorded.until, recorded.since
+    run = run_of(model, recorded, judgement, at=at, seed=seed, since=since, reference=reference)
+    flagged = np.flatnonzero(recorded.flagged)
+    groups = tuple(
+        replace(group, members=flagged[group.members]) for group in group_inputs(recorded.embeddings[flagged])
+    )
+    watched = PassResult(model, reference, recorded, run, (), judgement.test, groups)
+    record = _Unrecorded(dict(zip(recorded.ids, collected.inputs, strict=True)))
+    return Checked(watched, drift_report(watched, record), collected.refused)
+
+
+def _recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:
+    outputs = collected.outputs
+    # Through float16, as the record keeps them: a check and a monitor see the same numbers.
+    with np.errstate(over="ignore"):
+        embeddings = outputs.embedding.astype(np.float16).astype(np.float32)
+    scores = reference.score(outputs.embedding, outputs.logits)
+    now, n = utc_now(), len(outputs)
+    return RecordedWindow(
+        since=now,
+        until=now,
+        total=n,
+        scored_total=n,
+        flagged_total=int(scores.flagged.sum()),
+        ids=[new_id() for _ in range(n)],
+        at=[now] * n,
+        predictions=[text_of(prediction) for prediction in outputs.predictions],
+        tags=[{"input": one.name} for one in collected.inputs],
+        embeddings=embeddings,
+        logits=outputs.logits,
+        class_indices=np.full(n, -1, np.int64) if outputs.class_indices is None else outputs.class_indices,
+        confidences=np.full(n, np.nan) if outputs.confidences is None else outputs.confidences,
+        scores=scores.score,
+        p_values=scores.p_value,
+        flagged=scores.flagged,
+    )

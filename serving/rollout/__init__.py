@@ -1,0 +1,1 @@
+"""Which version of a learner answers: the plan, loading a version, deployments, idempotency."""

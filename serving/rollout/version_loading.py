@@ -1,0 +1,91 @@
+"""Opens a version of a learner: loaded, seen to belong to its reference, tuned, and put on the record."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monitor.reference.profile import Reference
+from serving.engine.backends import NotEligible
+from serving.engine.engine import Engine, open_engine
+from serving.engine.tuning import Trial, Tuning, cores, tune, tuning_beside, use
+from serving.gateway.compatibility import check_same_learner
+from serving.gateway.gateway import Gateway
+from serving.rollout.plan import Version
+from serving.settings import ServingSettings
+from store.recording.batches import RawInput
+from store.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VersionLoader:
+    """Opens versions of one served name.
+
+    Args:
+        store: where they are recorded.
+        settings: of the gateway.
+        name: what the model is called on pages; None for its file's name.
+        import_modules: modules that learners need.
+        announce: told each file and its hash before its code runs.
+    """
+
+    store: Store
+    settings: ServingSettings
+    name: str | None
+    import_modules: tuple[str, ...]
+    announce: Callable[[Path, str], None]
+
+    def __call__(self, version: Version) -> Gateway:
+        """Open one; takes seconds.
+
+        Raises:
+            TidegateError: it can't be served; the message says why.
+        """
+        reference = None if version.reference is None else Reference.load(version.reference)
+        engine = open_engine(
+            version.export,
+            self.settings,
+            sha256=version.sha256,
+            import_modules=self.import_modules,
+            announce=lambda sha256: self.announce(version.export, sha256),
+        )
+        chosen = self._tuned(engine, version.export, reference)
+        return Gateway(
+            engine,
+            reference,
+            self.store,
+            self.settings,
+            name=self.name,
+            batch_wait_seconds=chosen.saved_by_batching_seconds,
+            trial=chosen,
+        )
+
+    def _tuned(self, engine: Engine, export: Path, reference: Reference | None) -> Trial:
+        """The fastest backend and number of threads, as measured now or before, in use."""
+        if reference is not None:
+            # Its inputs are run below, and must be this learner's.
+            check_same_learner(engine, reference)
+        inputs = (
+            []
+            if reference is None
+            else [RawInput(sample.media_type, sample.content) for sample in reference.parity_samples]
+        )
+        most = max(1, cores() // self.settings.workers)
+        tuning = Tuning.load(tuning_beside(export), engine.loaded.sha256) or _measured(engine, export, inputs)
+        chosen = tuning.within(most)
+        try:
+            use(engine, chosen, inputs)
+        except NotEligible as error:
+            logger.warning("%s was the fastest and can't be used any more (%s): measuring again", chosen.backend, error)
+            chosen = _measured(engine, export, inputs).within(most)
+            use(engine, chosen, inputs)
+        return chosen
+
+
+def _measured(engine: Engine, export: Path, inputs: Sequence[RawInput]) -> Tuning:
+    """Measure now, and keep it beside the export."""
+    tuning = tune(engine, inputs, thorough=False)
+    tuning.save(tuning_beside(export))
+    return tuning

@@ -1,0 +1,1 @@
+"""Connections, tables, migrations, partitions, and the time buckets that rows are counted by."""

@@ -1,0 +1,1 @@
+"""Retention, backup, export, and checking that the record is sound."""

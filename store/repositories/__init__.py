@@ -1,0 +1,1 @@
+"""One repository per aggregate: values in, values out, SQL inside."""
