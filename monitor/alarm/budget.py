@@ -50,3 +50,8 @@ class Budget:
             f"At most one false alarm in {self.days:g} days, all told: half of it for the sequential alarms of {shared}, "
             f"half for {self.looks_per_day * self.models:,.0f} window tests a day, which alert at p ≤ {self.alpha:.2g}."
         )
+
+
+def budget_of(days: float, models: int, looks_per_day: float) -> Budget:
+    """The installation's budget; an installation without models yet has one to come."""
+    return Budget(days, max(models, 1), looks_per_day)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from monitor.passes.monitor_pass import watch
+from monitor.passes.watch import WindowClock, watch
 from monitor.reference.file import encode
 from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
@@ -46,8 +46,8 @@ def late(store: Store, reference: Reference, rows: tuple[np.ndarray, np.ndarray]
 
 
 def looked(store: Store, now: datetime | None = None) -> list[RunRecord]:
-    clock = None if now is None else (lambda: now)
-    return [one.run for one in watch(store, MonitorSettings(), now=clock, settle=lambda _seconds: None)]
+    clock = WindowClock(None if now is None else (lambda: now), settle=lambda _seconds: None)
+    return [result.run for result in watch(store, MonitorSettings(), clock)]
 
 
 def test_a_window_is_judged_again_with_what_came_late(
@@ -122,5 +122,5 @@ def test_a_monitor_that_lost_its_lease_writes_nothing(
         raise LeaseLost("another monitor has taken over")
 
     with pytest.raises(LeaseLost):
-        watch(sqlite_store, MonitorSettings(), settle=lambda _seconds: None, fence=lost)
+        watch(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None), fence=lost)
     assert sqlite_store.runs.recent() == []
