@@ -29,7 +29,7 @@ class AlarmInputs:
 
     `ranked_among` is the hash of the rows that they rank among, and `states` hold those alarms of the last look, by
     stream, that rank among these very rows; the others start anew. `arrived` are the predictions after
-    `judged_until(states, …)` up to `until`, the end of this look. `promise` is N of all alarms of the model together.
+    `find_stream_start(states, …)` up to `until`, the end of this look. `promise` is N of all alarms of the model together.
     """
 
     model_sha256: str
@@ -61,12 +61,12 @@ class AlarmAdvance:
     promise: float
 
 
-def states_ranked_among(states: Mapping[str, AlarmRecord], ranked_among: str) -> dict[str, AlarmRecord]:
+def select_states(states: Mapping[str, AlarmRecord], ranked_among: str) -> dict[str, AlarmRecord]:
     """Those alarms that rank among these rows, and so go on."""
     return {name: record for name, record in states.items() if record.ranked_among == ranked_among}
 
 
-def judged_until(states: Mapping[str, AlarmRecord], since: datetime) -> datetime:
+def find_stream_start(states: Mapping[str, AlarmRecord], since: datetime) -> datetime:
     """Where the alarms with these states go on in the record; `since` where all of them start anew."""
     return min((record.judged_until for record in states.values()), default=since)
 

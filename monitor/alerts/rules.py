@@ -18,7 +18,7 @@ class AlertChange:
     is_transition: bool
 
 
-def alert_changes(alerts: Mapping[str, AlertRecord], run: RunRecord) -> tuple[AlertChange, ...]:
+def derive_alert_changes(alerts: Mapping[str, AlertRecord], run: RunRecord) -> tuple[AlertChange, ...]:
     """What a run changes of a model's alerts, which are given by check; alerts that stay as they are are left out."""
     changes = []
     for result in run.results:

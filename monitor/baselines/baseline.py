@@ -1,8 +1,8 @@
 """Baselines: a healthy window of production that a person accepts, and from which alarms then watch for change.
 
-No held-out rows are exchangeable with real traffic: with enough of it any test says so. So the gap to training is
-reported once, with its harm; a person looks at it and accepts a window, or does not; from then on alerts are about
-*change* from that window.
+Held-out rows are never quite exchangeable with real traffic: with enough of it any test tells them apart. So the
+difference from training is reported once, with what it costs. A person looks at it and accepts a window, or not; from
+then on alerts are about *change* from that window.
 """
 
 from dataclasses import asdict, dataclass
@@ -155,7 +155,7 @@ def compare_baselines(
 def _difference_from_training(
     reference: Reference, window: Window, settings: MonitorSettings, rng: np.random.Generator
 ) -> dict[str, object]:
-    """How far the accepted window lies from training, and what it costs: reported once."""
+    """How the accepted window differs from training, and how much accuracy that costs. It is reported once."""
     test = run_window_test(reference, window, settings.alpha, rng)
     try:
         accuracy: dict[str, object] | None = asdict(estimate_rows(reference, window.rows))
@@ -172,7 +172,7 @@ def _difference_from_training(
 
 
 def encode_rows(rows: Rows) -> bytes:
-    """Rows as a safetensors file; embeddings are kept as float16."""
+    """Rows as the content of a safetensors file; embeddings are kept as float16."""
     scale = float16_scale(rows.embeddings)
     arrays = {
         "embeddings": (rows.embeddings / scale).astype(np.float16),

@@ -1,4 +1,7 @@
-"""Does this configuration keep its promise on these very rows, and how soon would it notice? (A/A test and power card)"""
+"""The certificate of a configuration: whether it keeps its promise on these very rows, and how soon it notices a change.
+
+The first is an A/A test, the second a power analysis, both by resampling the rows.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -2,7 +2,7 @@
 
 import logging
 
-from monitor.alerts.rules import AlertChange, alert_changes
+from monitor.alerts.rules import AlertChange, derive_alert_changes
 from monitor.passes.decide import Decision
 from monitor.passes.monitor_pass import MonitorPass, PassResult
 from monitor.passes.watcher import Watcher
@@ -95,4 +95,4 @@ def _changes_of_locked_alerts(
     locked = watcher.store.alerts.of_model(transaction, decision.run.model_sha256)
     if locked == monitor_pass.alerts:
         return decision.alert_changes
-    return alert_changes(locked, decision.run)
+    return derive_alert_changes(locked, decision.run)

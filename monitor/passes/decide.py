@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from monitor.alarm.advance import AlarmAdvance, AlarmInputs, advance_alarms
-from monitor.alerts.rules import AlertChange, alert_changes
+from monitor.alerts.rules import AlertChange, derive_alert_changes
 from monitor.checks import ACCURACY
 from monitor.checks.verdict import Judgement, judge, no_verdict
 from monitor.checks.window_test import WindowTest
-from monitor.passes.evidence import Evidence, evidence_of
+from monitor.passes.evidence import Evidence, freeze_evidence
 from monitor.passes.monitor_pass import Look, MonitorPass
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
@@ -70,18 +70,18 @@ def decide(monitor_pass: MonitorPass) -> Decision:
         BadInput: the recorded rows are not of the reference's learner.
     """
     look, late = monitor_pass.look, monitor_pass.late
-    findings = _find(monitor_pass)
+    findings = _judge_pass(monitor_pass)
     judgement, advance = findings.judgement, findings.advance
-    run = run_of(look, judgement)
+    run = make_run(look, judgement)
     groups: tuple[Group, ...] = ()
     if late is None and judgement.test is not None:
         groups = group_flagged(look.recorded, monitor_pass.known_groups)
     return Decision(
         run=run,
-        evidence=evidence_of(monitor_pass, run, advance),
+        evidence=freeze_evidence(monitor_pass, run, advance),
         test=judgement.test,
         groups=groups,
-        alert_changes=alert_changes(monitor_pass.alerts, run) if monitor_pass.raises_alerts else (),
+        alert_changes=derive_alert_changes(monitor_pass.alerts, run) if monitor_pass.raises_alerts else (),
         alarm_states=() if advance is None else advance.states_after,
         groups_to_save=_groups_to_save(monitor_pass, groups),
         says_nothing_new=late is None and _says_nothing_new(run, monitor_pass.last_run),
@@ -104,7 +104,7 @@ def judge_window(inputs: WindowInputs) -> WindowFindings:
     return WindowFindings(_with_alarms(judgement, advance), advance)
 
 
-def run_of(look: Look, judgement: Judgement) -> RunRecord:
+def make_run(look: Look, judgement: Judgement) -> RunRecord:
     """A new run: what was judged of which window, under which randomness."""
     test, recorded = judgement.test, look.recorded
     return RunRecord(
@@ -134,7 +134,7 @@ def group_flagged(recorded: RecordedWindow, known_groups: tuple[GroupRecord, ...
     return tuple(replace(group, members=flagged[group.members]) for group in groups)
 
 
-def _find(monitor_pass: MonitorPass) -> WindowFindings:
+def _judge_pass(monitor_pass: MonitorPass) -> WindowFindings:
     look = monitor_pass.look
     if look.comparison is None:
         if monitor_pass.reference_error is not None:

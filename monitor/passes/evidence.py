@@ -144,7 +144,7 @@ class Evidence:
         )
 
 
-def evidence_of(monitor_pass: MonitorPass, run: RunRecord, advance: AlarmAdvance | None) -> Evidence:
+def freeze_evidence(monitor_pass: MonitorPass, run: RunRecord, advance: AlarmAdvance | None) -> Evidence:
     """The evidence of a run, should it raise an alert."""
     look = monitor_pass.look
     recorded, baseline = look.recorded, None if look.comparison is None else look.comparison.baseline

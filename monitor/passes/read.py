@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from monitor.alarm.advance import AlarmInputs, judged_until, states_ranked_among
+from monitor.alarm.advance import AlarmInputs, find_stream_start, select_states
 from monitor.baselines.baseline import Comparison, load_comparison
 from monitor.passes.monitor_pass import LateWindow, Look, MonitorPass
 from monitor.passes.watcher import Watcher
@@ -72,12 +72,12 @@ def _read_alarms(watcher: Watcher, model: ModelRecord, comparison: Comparison, r
     store, until = watcher.store, recorded.until
     baseline = comparison.baseline
     ranked_among = (model.reference_sha256 or "") if baseline is None else baseline.sha256
-    states = states_ranked_among(store.alarms.of_model(model.sha256), ranked_among)
+    states = select_states(store.alarms.of_model(model.sha256), ranked_among)
     return AlarmInputs(
         model_sha256=model.sha256,
         ranked_among=ranked_among,
         states=states,
-        arrived=store.predictions.stream(model.sha256, judged_until(states, recorded.since), until),
+        arrived=store.predictions.stream(model.sha256, find_stream_start(states, recorded.since), until),
         until=until,
         promise=watcher.budget.promise(store.counters.per_day(model.sha256, until)),
     )

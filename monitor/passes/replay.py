@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from monitor.alarm.advance import AlarmInputs, judged_until
+from monitor.alarm.advance import AlarmInputs, find_stream_start
 from monitor.baselines.baseline import load_baseline
 from monitor.passes.decide import WindowInputs, judge_window
 from monitor.passes.evidence import Evidence
@@ -99,7 +99,7 @@ def _read_alarms(store: Store, run: RunRecord, evidence: Evidence) -> AlarmInput
     if evidence.alarms is None:
         return None
     states = evidence.alarms.records(run.model_sha256)
-    since = judged_until(states, evidence.since)
+    since = find_stream_start(states, evidence.since)
     return AlarmInputs(
         model_sha256=run.model_sha256,
         ranked_among=evidence.alarms.ranked_among,

@@ -9,7 +9,7 @@ import numpy as np
 
 from monitor.baselines.baseline import Comparison
 from monitor.checks.verdict import judge
-from monitor.passes.decide import group_flagged, run_of
+from monitor.passes.decide import group_flagged, make_run
 from monitor.passes.monitor_pass import Look, PassResult
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
@@ -87,7 +87,7 @@ def check_inputs(
         registered_at=recorded.until,
     )
     look = Look(model, recorded, Comparison(reference), recorded.until, recorded.since, seed)
-    run = run_of(look, judgement)
+    run = make_run(look, judgement)
     watched = PassResult(model, reference, recorded, run, (), judgement.test, group_flagged(recorded))
     record = _InputFiles(dict(zip(recorded.ids, collected.inputs, strict=True)))
     return Checked(watched, drift_report(watched, record), collected.refused)

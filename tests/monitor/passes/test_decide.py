@@ -123,8 +123,8 @@ def test_an_alert_that_fires_already_is_not_told_of_again_and_resolves_with_a_he
     assert "flagged_share" in changes(resolved)
 
 
-def test_the_same_values_give_the_same_numbers(shifted: MonitorPass) -> None:
-    first, second = decide(shifted), decide(shifted)
+def test_the_same_values_give_the_same_numbers(healthy: MonitorPass) -> None:
+    first, second = decide(healthy), decide(healthy)
     assert first.run.results == second.run.results
     assert first.alarm_states == second.alarm_states
 
