@@ -46,9 +46,10 @@ docs: setup ## build the documentation into site/, strictly, and see that it fet
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@$(BIN)/python -m docs.generator.remote site
 
-lint: setup ## ruff: rules and format
+lint: setup ## ruff: rules and format; hadolint: the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
 
 types: setup ## mypy
 	@$(BIN)/mypy

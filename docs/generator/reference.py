@@ -3,7 +3,7 @@
 import atexit
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,9 @@ def application() -> Any:
     store = Store.open(
         StoreSettings(database=f"sqlite:///{folder.name}/tidegate.db", spool=str(Path(folder.name) / "spool"))
     )
-    atexit.register(lambda: (store.close(), folder.cleanup()))
+    # Called in the opposite order: the record is closed before its folder goes.
+    atexit.register(folder.cleanup)
+    atexit.register(store.close)
     # The defaults, whatever the environment or a `tidegate.toml` of whoever builds this says.
     monitor, serving = (Settings.model_fields[room].default for room in ("monitor", "serving"))
     return create_application([], store, monitor, serving)
@@ -197,7 +199,7 @@ def _plain(text: str | None) -> str:
     return "\n".join(line.strip() for line in lines)
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     if not rows:
         return ""
     lines = [heads, tuple("---" for _ in heads), *rows]
