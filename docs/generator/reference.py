@@ -53,6 +53,8 @@ def routes() -> str:
         for method, operation in methods.items():
             by_tag.setdefault(operation.get("tags", ["other"])[0], []).append(_route(method, path, operation))
     parts = [f"## {tag.capitalize()}\n\n" + "\n".join(found) for tag, found in by_tag.items()]
+    bodies = {name: of for name, of in document["components"]["schemas"].items() if name not in _NEVER_ANSWERED}
+    parts.append("## Bodies\n\n" + "\n".join(_body(*one) for one in bodies.items()))
     pages = _table(("page", "what it shows"), [(f"`{route}`", words) for route, words in PAGES.items()])
     return "\n".join([*parts, "## Pages for browsers\n", pages])
 
@@ -68,6 +70,10 @@ def metrics() -> str:
         rows.append((f"`{name}`", family.type, family.documentation))
     return _table(("metric", "type", "meaning"), rows)
 
+
+# FastAPI tells of these by itself. A gateway answers a `Problem` in their place, as a test sees.
+_NEVER_ANSWERED = {"HTTPValidationError": "Problem", "ValidationError": "Problem"}
+_GENERIC = {"Successful Response": "answered", "Validation Error": "a parameter can't be used; says which and why"}
 
 PARTS: dict[str, Callable[[], str]] = {
     "command line": command_line,
@@ -180,9 +186,49 @@ def _route(method: str, path: str, operation: dict[str, Any]) -> str:
         lines.append(_table(("parameter", "in", "required", "meaning"), parameters))
     content = operation.get("requestBody", {}).get("content", {})
     if content:
-        lines.append(f"Body: {', '.join(f'`{kind}`' for kind in content)}.\n")
-    answers = [(f"`{status}`", answer.get("description", "")) for status, answer in operation["responses"].items()]
-    return "\n".join([*lines, _table(("status", "meaning"), answers)])
+        bodies = [(f"`{kind}`", _shape(sent.get("schema", {}))) for kind, sent in content.items()]
+        lines.append(_table(("body, one of", "what it is"), bodies))
+    answers = [
+        (f"`{status}`", _GENERIC.get(answer["description"], answer["description"]), _answered(answer))
+        for status, answer in operation["responses"].items()
+    ]
+    return "\n".join([*lines, _table(("status", "meaning", "body"), answers)])
+
+
+def _answered(answer: dict[str, Any]) -> str:
+    shapes = {_shape(content.get("schema", {})) for content in answer.get("content", {}).values()}
+    return ", ".join(sorted(shapes))
+
+
+def _body(name: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", ())
+    rows = [
+        (f"`{field}`", _shape(of), "yes" if field in required else "no", of.get("description", ""))
+        for field, of in schema.get("properties", {}).items()
+    ]
+    table = _table(("field", "type", "always there", "meaning"), rows)
+    return f"### {name}\n\n{_plain(schema.get('description', ''))}\n\n{table}"
+
+
+def _shape(schema: dict[str, Any]) -> str:
+    """A JSON schema in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        name = _NEVER_ANSWERED.get(name, name)
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_shape(one) for one in schema["anyOf"])
+    kind = str(schema.get("type", ""))
+    if kind == "array":
+        return f"list of {_shape(schema.get('items', {})) or 'anything'}"
+    if "properties" in schema:
+        fields = ", ".join(f"`{name}` ({_shape(field)})" for name, field in schema["properties"].items())
+        return f"object with {fields}"
+    if "additionalProperties" in schema and isinstance(schema["additionalProperties"], dict):
+        return f"object of {_shape(schema['additionalProperties'])}"
+    if schema.get("format") == "binary":
+        return "bytes"
+    return kind
 
 
 def _default(value: Any) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from typer.main import get_command
 
@@ -124,6 +125,22 @@ def test_every_route_says_what_it_does() -> None:
     for heading in headings:
         first = section(rendered("routes"), f"### {heading}").strip().split("\n")[0]
         assert first.endswith((".", ":")) or len(first.split()) > 3, f"{heading}: {first}"
+
+
+def test_a_parameter_that_cannot_be_used_is_answered_with_a_problem_as_the_page_says() -> None:
+    with TestClient(reference.application()) as client:
+        answer = client.get("/v1/alerts", params={"state": "sleeping"})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "| `422` |" in section(rendered("routes"), "### `GET /v1/alerts`")
+    assert "HTTPValidationError" not in rendered("routes")
+
+
+def test_every_field_of_an_answer_is_there() -> None:
+    answers = reference.application().openapi()["components"]["schemas"]
+    for name in ("PredictAnswer", "PredictionAnswer", "OodAnswer", "Problem"):
+        text = section(rendered("routes"), f"### {name}")
+        assert [field for field in answers[name]["properties"] if f"| `{field}` |" not in text] == []
 
 
 def test_every_metric_is_there_with_its_meaning() -> None:
