@@ -26,8 +26,9 @@ from uuid import UUID
 import httpx
 import numpy as np
 
-from store import Store, StoreSettings
+from store import Store
 from store.errors import BadLearner
+from store.settings import StoreSettings
 from tidegate import Client
 from tidegate.served import Served
 

@@ -5,14 +5,15 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
-from store import Store, StoreSettings
+# The only names from inside the rooms. All else that is read here is public: the command line and the settings.
+from serving.application import create_application
+from store import Store
 from tidegate.cli import app as command_line_app
 from tidegate.settings import Settings
 
@@ -93,18 +94,15 @@ def metrics_text() -> str:
 
 @cache
 def application() -> Any:
-    """A gateway that serves no learner, with an empty record. The one place here that knows a module inside a room."""
-    from serving.application import create_application
-
+    """A gateway that serves no learner, with an empty record."""
     folder = tempfile.TemporaryDirectory(prefix="tidegate-docs-")
-    store = Store.open(
-        StoreSettings(database=f"sqlite:///{folder.name}/tidegate.db", spool=str(Path(folder.name) / "spool"))
-    )
+    # The defaults, whatever the environment or a `tidegate.toml` of whoever builds this says.
+    record, monitor, serving = (Settings.model_fields[room].default for room in ("store", "monitor", "serving"))
+    own = {"database": f"sqlite:///{folder.name}/tidegate.db", "spool": f"{folder.name}/spool"}
+    store = Store.open(record.model_copy(update=own))
     # Called in the opposite order: the record is closed before its folder goes.
     atexit.register(folder.cleanup)
     atexit.register(store.close)
-    # The defaults, whatever the environment or a `tidegate.toml` of whoever builds this says.
-    monitor, serving = (Settings.model_fields[room].default for room in ("monitor", "serving"))
     return create_application([], store, monitor, serving)
 
 
