@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tidegate.notebook import profile, report
     from tidegate.notebook_server import serve
 
+    __version__: str
+
 _HOMES = {
     "AsyncClient": "serving.client",
     "Client": "serving.client",
@@ -63,6 +65,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tidegate")
     if name not in _HOMES:
         raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

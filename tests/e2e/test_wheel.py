@@ -36,7 +36,7 @@ def unpacked(wheel: Path, folder: Path) -> tuple[Path, Path]:
     """A Python of its own that holds the wheel and nothing else, and its site-packages."""
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
-    where = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    where = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     site = Path(subprocess.check_output(where, text=True).strip())
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
@@ -135,7 +135,7 @@ def test_a_monitor_looks_and_reports_where_neither_torch_nor_fastai_is(
             assert answer.status_code == 200, answer.text
 
     def tidegate(*words: object) -> str:
-        command = [python, "-m", "tidegate", *map(str, words)]
+        command = [str(python), "-m", "tidegate", *map(str, words)]
         done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

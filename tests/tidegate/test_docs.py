@@ -9,11 +9,11 @@ from typer.main import get_command
 from tidegate.cli import app
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
 )
 
-each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def verbs() -> dict[str, set[str]]:
