@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clients demo test unit e2e bench lint types imports format clean
+.PHONY: help setup clients demo test unit e2e bench docs lint types imports format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -41,9 +41,15 @@ bench: setup ## measure detection against peers (an hour or two; needs Debian's 
 	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]' --constraint constraints.txt
 	@$(BIN)/python -W ignore -m bench.detection
 
-lint: setup ## ruff: rules and format
+docs: setup ## build the documentation into site/, strictly, and see that it fetches nothing from elsewhere
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs]' --constraint constraints.txt
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@$(BIN)/python -m docs.generator.remote site
+
+lint: setup ## ruff: rules and format; hadolint: the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@test ! -x $(BIN)/hadolint || $(BIN)/hadolint Dockerfile
 
 types: setup ## mypy
 	@$(BIN)/mypy
@@ -56,4 +62,4 @@ format: setup ## let ruff mend what it can
 	@$(BIN)/ruff format .
 
 clean: ## remove what was built or trained
-	rm -rf .venv .venv-clients build dist examples/*/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients build dist site examples/*/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

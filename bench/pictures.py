@@ -1,4 +1,4 @@
-"""Draws the pictures of `docs/detection.md` from the sets of the benchmarks: `python -m bench.pictures`."""
+"""Draws the pictures of `docs/explanation` from the sets of the benchmarks: `python -m bench.pictures`."""
 
 from pathlib import Path
 

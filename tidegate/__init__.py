@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from monitor.reference.profile import Reference, Scores
     from reports.drift import DriftReport
     from serving.client import AsyncClient, Client, Prediction
+    from serving.learner.torchvision_operators import declare_missing_operators
     from store.errors import TidegateError
     from tidegate.notebook import profile, report
     from tidegate.notebook_server import serve
+
+    __version__: str
 
 _HOMES = {
     "AsyncClient": "serving.client",
@@ -33,6 +36,7 @@ _HOMES = {
     "Scores": "monitor.reference.profile",
     "SequentialAlarm": "monitor.alarm.sequential",
     "TidegateError": "store.errors",
+    "declare_missing_operators": "serving.learner.torchvision_operators",
     "check_window": "monitor.checks.window_test",
     "estimate_accuracy": "monitor.accuracy.estimate",
     "realized_accuracy": "monitor.accuracy.realized",
@@ -53,6 +57,7 @@ __all__ = [
     "TidegateError",
     "audited_accuracy",
     "check_window",
+    "declare_missing_operators",
     "estimate_accuracy",
     "fit_reference",
     "profile",
@@ -63,6 +68,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tidegate")
     if name not in _HOMES:
         raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

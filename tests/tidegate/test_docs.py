@@ -9,11 +9,11 @@ from typer.main import get_command
 from tidegate.cli import app
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
 )
 
-each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def verbs() -> dict[str, set[str]]:
@@ -60,3 +60,16 @@ def test_the_readme_names_every_verb() -> None:
 def _commands(document: Path) -> list[str]:
     text = document.read_text(encoding="utf-8")
     return re.findall(r"```bash\n(.*?)```", text, re.DOTALL) + re.findall(r"`((?:tidegate|make) [^`]+)`", text)
+
+
+@each
+def test_every_file_of_the_repository_that_is_named_is_there(document: Path) -> None:
+    named = re.findall(
+        r"`((?:store|monitor|reports|serving|tidegate|tests|bench|docs|examples|alembic)/[\w./-]*)`", _prose(document)
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == [], document.name
+
+
+def _prose(document: Path) -> str:
+    # The changelog tells of files as they were.
+    return "" if document.name == "CHANGELOG.md" else document.read_text(encoding="utf-8")
