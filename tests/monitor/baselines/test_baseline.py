@@ -63,7 +63,7 @@ def test_versions_of_a_name_follow_each_other_and_can_be_compared(
     between = utc_now()
     serve(elsewhere, reference, *population.draw(400, np.random.default_rng(5), noise=1.5)[:2])
     second = pin_all(elsewhere, since=between)
-    assert [one.label for one in elsewhere.baselines.of_model(MODEL)] == ["healthy v2", "healthy v1"]
+    assert [baseline.label for baseline in elsewhere.baselines.of_model(MODEL)] == ["healthy v2", "healthy v1"]
     active = elsewhere.baselines.active(MODEL)
     assert active is not None
     assert active.id == second.id
@@ -203,7 +203,7 @@ def test_a_shift_certain_enough_for_a_report_is_not_always_one_for_an_alert(
     register(sqlite_store, encode(reference))
     serve(sqlite_store, reference, *population.draw(110, np.random.default_rng(15), noise=1.15)[:2])
     watched = look(sqlite_store, alpha=0.4, false_alarm_every_days=1e6, matters={"separability": 0.5})
-    shifted = [one for one in watched.run.results if one.verdict is Verdict.SHIFTED]
-    alerted = [one for one in shifted if one.alerting]
+    shifted = [result for result in watched.run.results if result.verdict is Verdict.SHIFTED]
+    alerted = [result for result in shifted if result.alerting]
     assert shifted
     assert len(alerted) == len(watched.events) < len(shifted)

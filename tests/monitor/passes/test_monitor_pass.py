@@ -135,10 +135,10 @@ def test_a_damaged_reference_fails_its_model_and_not_the_others(
     register(sqlite_store, b"damaged", "d" * 64)
     register(sqlite_store, encode(reference))
     serve(sqlite_store, reference, *population.draw(150, np.random.default_rng(3))[:2])
-    found = {result.model.sha256: result.run for result in watch(sqlite_store, MonitorSettings(), AT_ONCE)}
-    assert found["d" * 64].verdict is Verdict.FAILED
-    assert "damaged" in found["d" * 64].sentence
-    assert found[MODEL].verdict is Verdict.OK
+    runs = {result.model.sha256: result.run for result in watch(sqlite_store, MonitorSettings(), AT_ONCE)}
+    assert runs["d" * 64].verdict is Verdict.FAILED
+    assert "damaged" in runs["d" * 64].sentence
+    assert runs[MODEL].verdict is Verdict.OK
 
 
 def test_two_monitors_that_look_at_once_judge_a_window_once(
