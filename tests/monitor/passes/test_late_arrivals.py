@@ -20,9 +20,7 @@ from tests.conftest import Population
 from tests.monitor.passes.test_monitor_pass import MODEL, register, serve
 
 
-def late_batch(
-    store: Store, reference: Reference, rows: tuple[np.ndarray, np.ndarray], at: datetime
-) -> PredictionBatch:
+def late(store: Store, reference: Reference, rows: tuple[np.ndarray, np.ndarray], at: datetime) -> PredictionBatch:
     """Predictions of an earlier instant, as a spool or another service brings them."""
     embeddings, logits = rows
     n, scores = len(embeddings), reference.score(embeddings, logits)
@@ -60,7 +58,7 @@ def test_a_window_is_judged_again_with_what_came_late(
     serve(store, reference, *population.draw(150, rng)[:2])
     (first,) = runs_of_look(store)
     assert (first.verdict, first.count) == (Verdict.OK, 150)
-    strangers = late_batch(store, reference, population.strangers(150, rng), first.until)
+    strangers = late(store, reference, population.strangers(150, rng), first.until)
     # The spool may bring it twice.
     store.predictions.record_batches([strangers])
     store.predictions.record_batches([strangers])
@@ -84,11 +82,11 @@ def test_an_old_window_is_judged_again_and_raises_no_alert(
     windows = []
     for hour in range(6):
         moment = until + timedelta(hours=hour)
-        calm = late_batch(store, reference, population.draw(120, rng)[:2], moment - timedelta(minutes=5))
+        calm = late(store, reference, population.draw(120, rng)[:2], moment - timedelta(minutes=5))
         store.predictions.record_batches([calm])
         windows += [run for run in runs_of_look(store, moment) if run.until == moment]
     assert [run.count for run in windows] == [120] * 6
-    strangers = late_batch(store, reference, population.strangers(100, rng), until - timedelta(minutes=5))
+    strangers = late(store, reference, population.strangers(100, rng), until - timedelta(minutes=5))
     store.predictions.record_batches([strangers])
     again = [run for run in runs_of_look(store, until + timedelta(hours=7)) if run.until == until]
     assert [(run.count, run.verdict) for run in again] == [(220, Verdict.SHIFTED)]
@@ -104,7 +102,7 @@ def test_after_a_clock_was_set_back_no_prediction_is_missed_or_counted_twice(
     start = store.jobs.now() - timedelta(hours=12)
     moments = [start + timedelta(hours=hour) for hour in (0, 1, 2, 1.5, 2.5, 3.5)]
     for moment in moments:
-        batch = late_batch(store, reference, population.draw(110, rng)[:2], moment - timedelta(minutes=1))
+        batch = late(store, reference, population.draw(110, rng)[:2], moment - timedelta(minutes=1))
         store.predictions.record_batches([batch])
         runs_of_look(store, moment)
     runs_of_look(store, start + timedelta(hours=4))
