@@ -122,7 +122,7 @@ def run_window_test(
         alpha: as `check_window`.
         rng: all randomness.
         checks: which checks.
-        finest: a smaller level that a certain shift's p-values are to be told from; more draws are made for it.
+        finest: a smaller level at which p-values of a certain shift still have to be told apart; more draws are made for it.
     """
     # A generator for each purpose: one more check never changes the numbers of another.
     for_test, for_cause, for_classes, *for_checks = rng.spawn(3 + len(checks))

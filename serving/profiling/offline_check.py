@@ -27,7 +27,7 @@ from store.repositories.predictions import FlaggedCount, RecordedWindow
 
 
 @dataclass(frozen=True)
-class Checked:
+class OfflineCheck:
     """What was found, its report, and name and reason of each input that could not be read."""
 
     watched: PassResult
@@ -67,14 +67,14 @@ def check_inputs(
     inputs: Sequence[LabelledInput],
     settings: MonitorSettings,
     track: Track = silently,
-) -> Checked:
+) -> OfflineCheck:
     """Compare inputs with a reference, by the very checks of the monitor.
 
     Raises:
         BadInput: not one input can be read.
     """
     collected = collect(engine, inputs, track, "inputs")
-    recorded = _recorded(collected, reference)
+    recorded = _as_recorded(collected, reference)
     seed = f"{engine.loaded.sha256}/{len(collected.inputs)}"
     judgement = judge(reference, Window.of_record(reference, recorded), settings, generator(seed))
     model = ModelRecord(
@@ -90,10 +90,10 @@ def check_inputs(
     run = make_run(look, judgement)
     watched = PassResult(model, reference, recorded, run, (), judgement.test, group_flagged(recorded))
     record = _InputFiles(dict(zip(recorded.ids, collected.inputs, strict=True)))
-    return Checked(watched, drift_report(watched, record), collected.refused)
+    return OfflineCheck(watched, drift_report(watched, record), collected.refused)
 
 
-def _recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:
+def _as_recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:
     outputs = collected.outputs
     # Through float16, as the record keeps them: a check and a monitor see the same numbers.
     with np.errstate(over="ignore"):
