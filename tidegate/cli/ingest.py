@@ -45,7 +45,7 @@ def ingest(
     model: Annotated[str, typer.Option(help="Whose they are; registered before.", show_default=False)],
     database: Database = None,
 ) -> None:
-    """**ModelIngest** predictions from a file: columns `embedding`, `logits`, and if there are any `id`, `at`, `prediction`,
+    """**Ingest** predictions from a file: columns `embedding`, `logits`, and if there are any `id`, `at`, `prediction`,
     `tags`. What was ingested before is left out.
 
     Example: `tidegate ingest yesterday.parquet --model fraud`
@@ -60,11 +60,12 @@ def ingest(
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    taken = ModelIngest(store, model)
     rows = 0
     try:
+        model_ingest = ModelIngest(store, model)
+        store.recording.open()
         for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
-            taken.take(batch_of_arrow(pa.Table.from_batches([batch])))
+            model_ingest.take(batch_of_arrow(pa.Table.from_batches([batch])))
             rows += batch.num_rows
             typer.echo(f"{rows:,} predictions", err=True)
     except (pa.ArrowException, OSError) as error:

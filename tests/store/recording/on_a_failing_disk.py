@@ -31,6 +31,7 @@ def record(folder: Path, template: Path, n: int, error: int, lasting: bool) -> b
     shutil.copytree(template, folder)
     settings = StoreSettings(database=f"sqlite:///{folder / 'tidegate.db'}")
     store = Store.open(settings)
+    store.recording.open()
     disk.arm(ctypes.c_long(n), error, int(lasting), str(folder).encode())
     issued, acknowledged = set(), set()
     for _ in range(4):
@@ -50,6 +51,7 @@ def record(folder: Path, template: Path, n: int, error: int, lasting: bool) -> b
     assert acknowledged <= stored, "an acknowledged prediction is gone"
     assert len(stored) == store.predictions.count() == store.counters.total(MODEL).count
     assert len(store.predictions.raw_inputs(list(stored))) == len(stored)
+    store.recording.open()
     store.recording.record([batch()])
     assert store.predictions.count() == len(stored) + 3
     store.close()
