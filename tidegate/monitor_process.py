@@ -22,7 +22,11 @@ class MonitorProcess:
     def beside(cls, settings: Settings) -> "MonitorProcess":
         """Start a monitor with these settings."""
         command = [sys.executable, "-m", "tidegate", "monitor", WITH_PARENT]
-        return cls(subprocess.Popen(command, stdin=subprocess.PIPE, env=settings.handed_down(), start_new_session=True))
+        return cls(
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, env=settings.environment_for_child(), start_new_session=True
+            )
+        )
 
     @classmethod
     def none(cls) -> "MonitorProcess":
