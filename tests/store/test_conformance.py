@@ -339,16 +339,16 @@ def rollup(count: int, *, width: int = 2) -> Rollup:
     return Rollup(count, count, 1, count, count / 2, QuantileSketch.of(values), QuantileSketch.of(values), features)
 
 
-def put_rollups(store: Store, *rollups: tuple[RollupKey, Rollup]) -> None:
+def save_rollups(store: Store, *rollups: tuple[RollupKey, Rollup]) -> None:
     with store.writing() as transaction:
-        store.rollups.put(transaction, rollups)
+        store.rollups.save(transaction, rollups)
 
 
 def test_rollups_of_two_writers_lie_beside_each_other_and_each_replaces_its_own(store: Store) -> None:
     register(store)
     one, two = (RollupKey(MODEL, 60, START, "", "c" * 64, new_id()) for _ in range(2))
     for stretch, count in ((one, 1), (two, 5), (one, 3)):
-        put_rollups(store, (stretch, rollup(count)))
+        save_rollups(store, (stretch, rollup(count)))
     until = START + timedelta(minutes=1)
     found = store.rollups.between(MODEL, START, until)
     assert sorted((rollup.count, len(rollup.scores)) for _, rollup in found) == [(3, 3), (5, 5)]
@@ -363,9 +363,9 @@ def test_old_minutes_become_hours_and_old_hours_days_and_nothing_is_lost(store: 
     register(store)
     for minute in range(0, 150, 7):
         start = START + timedelta(minutes=minute)
-        put_rollups(store, (RollupKey(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
+        save_rollups(store, (RollupKey(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
         hour = RollupKey(MODEL, 3_600, START + timedelta(hours=minute // 60), "site=berlin", "c" * 64, new_id())
-        put_rollups(store, (hour, rollup(4)))
+        save_rollups(store, (hour, rollup(4)))
     for days, widths in ((0.05, {60, 3_600}), (1, {3_600}), (90, {86_400})):
         store.rollups.roll_up(START + timedelta(days=days))
         day = START - timedelta(hours=12), START + timedelta(days=2)
@@ -390,8 +390,8 @@ def test_an_hour_is_replaced_whole(store: Store) -> None:
     until = START + timedelta(hours=2)
     for minute in (0, 59, 60):
         start = START + timedelta(minutes=minute)
-        put_rollups(store, (RollupKey(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
-    put_rollups(store, (RollupKey(MODEL, 3_600, START, "site=berlin", "c" * 64, new_id()), rollup(4)))
+        save_rollups(store, (RollupKey(MODEL, 60, start, "", "c" * 64, new_id()), rollup(10)))
+    save_rollups(store, (RollupKey(MODEL, 3_600, START, "site=berlin", "c" * 64, new_id()), rollup(4)))
     with store.writing() as transaction:
         again = (RollupKey(MODEL, 60, START, "", "d" * 64, new_id()), rollup(3))
         store.rollups.replace(transaction, MODEL, START, [again])

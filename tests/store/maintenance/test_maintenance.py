@@ -100,7 +100,7 @@ def test_days_have_partitions_ahead_and_old_ones_are_dropped_whole(postgresql_ur
     register(store)
     now = datetime.now(UTC)
     with store.writing() as session:
-        names = partitions.names(session.connection(), "predictions")
+        names = partitions.partition_names(session.connection(), "predictions")
     today = f"predictions_{now:%Y%m%d}"
     assert today in names
     assert "predictions_default" in names
@@ -111,7 +111,7 @@ def test_days_have_partitions_ahead_and_old_ones_are_dropped_whole(postgresql_ur
         assert session.scalar(text(where)) == today
     store.run_housekeeping(now + timedelta(days=60))
     with store.writing() as session:
-        later = partitions.names(session.connection(), "predictions")
+        later = partitions.partition_names(session.connection(), "predictions")
     assert today not in later
     assert f"predictions_{now + timedelta(days=60):%Y%m%d}" in later
     assert store.predictions.count() == 0

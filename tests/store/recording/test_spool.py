@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from store.database.engine import sqlite_module
 from store.errors import DamagedRecord, StorageFull, StoreUnavailable
 from store.recording.batches import PredictionBatch, RawInput
-from store.recording.spool import Spool, drainer_lock, files_set_aside
+from store.recording.spool import Spool, damaged_files, drainer_lock
 from tests.store.test_conformance import MODEL, prediction
 
 BOUND = 10 * 1024**2
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_spool_any_more_is_set_aside_and_a_new_one_begun(path:
     spool = Spool(path, BOUND)
     spool.append([batch()])
     assert spool.depth().rows == 3
-    (aside,) = files_set_aside(path)
+    (aside,) = damaged_files(path)
     assert aside.read_bytes().startswith(b"not a database")
     spool.close()
 
