@@ -1,6 +1,6 @@
-"""The monitor beside a gateway, in a process of its own: its statistics never slow an answer down.
+"""The monitor that a gateway starts, in a process of its own, so that its statistics never slow an answer down.
 
-The child holds the reading end of a pipe; when the gateway ends, however it ends, the pipe closes and the child stops.
+The child holds the reading end of a pipe. When the gateway ends, however it ends, the pipe closes and the child stops.
 """
 
 import subprocess

@@ -21,7 +21,7 @@ from tidegate.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_SECONDS_TO_START = 300.0
+_START_SECONDS = 300.0
 _SECONDS_BETWEEN_CHECKS = 0.2
 # A worker that dies sooner than this after its start is not started again at once.
 _SHORTEST_GOOD_RUN_SECONDS = 10.0
@@ -103,7 +103,7 @@ class Workers:
     def _wait_until_ready(self, readable: int, process: subprocess.Popen[bytes]) -> bool:
         """Whether the worker became ready before it ended or took too long."""
         os.set_blocking(readable, False)
-        deadline = time.monotonic() + _SECONDS_TO_START
+        deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and not self._stopped.is_set():
             try:
                 return bool(os.read(readable, 1))

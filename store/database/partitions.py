@@ -27,7 +27,7 @@ def is_partition(name: str | None) -> bool:
 
 def make_ahead(connection: Connection, now: datetime, days: int = DAYS_AHEAD) -> list[str]:
     """Make the missing partitions from yesterday to `days` ahead, and return their names."""
-    made = []
+    created = []
     today = now.astimezone(UTC).date()
     for table, key in TABLES.items():
         existing = set(partition_names(connection, table))
@@ -38,8 +38,8 @@ def make_ahead(connection: Connection, now: datetime, days: int = DAYS_AHEAD) ->
             if name in existing or (first_free_day is not None and day < first_free_day):
                 continue
             _make_partition(connection, table, key, day)
-            made.append(name)
-    return made
+            created.append(name)
+    return created
 
 
 def partition_names(connection: Connection, table: str) -> list[str]:

@@ -14,7 +14,7 @@ from store.maintenance.retention import Retention
 from store.recording.batches import PredictionRecord, RawInput
 from store.repositories.alarms import AlarmRecord
 from store.repositories.alerts import AlertRecord, AlertState
-from store.repositories.baselines import BaselineRecord
+from store.repositories.baselines import BaselineRecord, NewBaseline
 from store.repositories.deliveries import DeliveryState
 from store.repositories.groups import GroupRecord
 from store.repositories.runs import CheckResult, RunRecord, Verdict
@@ -255,7 +255,7 @@ def test_a_message_is_due_until_it_is_sent_or_given_up(store: Store) -> None:
     event = firing(store, ["log", "https://example.org/hook"])
     log, hook = sorted(store.deliveries.due(START), key=lambda delivery: delivery.destination, reverse=True)
     assert {log.event.id, hook.event.id} == {event}
-    store.deliveries.sent(log.id)
+    store.deliveries.mark_sent(log.id)
     store.deliveries.retry(hook.id, "answered 500", START + timedelta(seconds=10))
     assert store.deliveries.due(START) == []
     (later,) = store.deliveries.due(START + timedelta(seconds=10))
@@ -292,13 +292,15 @@ def pin(store: Store, name: str, content: bytes = b"rows", sha256: str = MODEL) 
     with store.writing() as transaction:
         return store.baselines.pin(
             transaction,
-            model_sha256=sha256,
-            name=name,
-            since=START,
-            until=START + timedelta(hours=1),
-            count=3,
-            content=content,
-            certificate={"passed": True},
+            NewBaseline(
+                model_sha256=sha256,
+                name=name,
+                since=START,
+                until=START + timedelta(hours=1),
+                count=3,
+                content=content,
+                certificate={"passed": True},
+            ),
         )
 
 

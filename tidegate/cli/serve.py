@@ -130,8 +130,8 @@ def _worker_arguments(
     imports: list[str] | None,
 ) -> list[str]:
     """How a worker's command line names the same learners; everything else reaches it as settings."""
-    words = [str(export) for export in exports]
-    words += [] if reference is None else ["--reference", str(reference)]
-    words += ["--no-reference"] if no_reference else []
-    words += [word for digest in hashes if digest is not None for word in ("--sha256", digest)]
-    return words + [word for module in imports or () for word in ("--import", module)]
+    arguments = [str(export) for export in exports]
+    arguments += [] if reference is None else ["--reference", str(reference)]
+    arguments += ["--no-reference"] if no_reference else []
+    arguments += [argument for digest in hashes if digest is not None for argument in ("--sha256", digest)]
+    return arguments + [argument for module in imports or () for argument in ("--import", module)]
