@@ -16,7 +16,7 @@ from store.errors import BadSettings, StoreUnavailable
 from store.recording.batches import PredictionBatch, RawInput
 from store.settings import StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction, register
+from tests.store.records import MODEL, prediction, register
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:

@@ -16,17 +16,17 @@ from store.errors import StorageFull
 from store.recording.batches import PredictionBatch
 from store.settings import OnFull, StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction, register
+from tests.store.records import MODEL, prediction, register
 
 
 def batch(rows: int = 2) -> PredictionBatch:
-    return PredictionBatch.of(MODEL, [prediction(place) for place in range(rows)])
+    return PredictionBatch.of(MODEL, [prediction(second) for second in range(rows)])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -53,11 +53,10 @@ def test_a_slow_database_is_not_waited_for_and_gets_every_row_once(postgresql: S
     locker = threading.Thread(target=lock_predictions, args=(postgresql, release, held))
     locker.start()
     held.wait(10)
-    sent = [batch() for _ in range(5)]
     slowest = 0.0
-    for one in sent:
+    for _ in range(5):
         began = time.monotonic()
-        postgresql.recording.record([one])
+        postgresql.recording.record([batch()])
         slowest = max(slowest, time.monotonic() - began)
     status = postgresql.recording.status()
     assert slowest < 2
@@ -95,8 +94,8 @@ def test_a_row_that_the_database_refuses_is_put_aside_and_holds_up_no_other(post
     locker.start()
     held.wait(10)
     foreign = PredictionBatch.of("f" * 64, [prediction()])
-    for one in (batch(), foreign, batch()):
-        postgresql.recording.record([one])
+    for sent in (batch(), foreign, batch()):
+        postgresql.recording.record([sent])
     release.set()
     locker.join()
     wait_for(lambda: postgresql.predictions.count() == 4)
@@ -138,16 +137,16 @@ import resource, sys
 from pathlib import Path
 from store.settings import StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction
+from tests.store.records import MODEL, prediction
 store = Store.open(StoreSettings(database=sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 for _ in range(12):
-    one = prediction()
+    sent = prediction()
     try:
-        store.predictions.record(MODEL, [one])
+        store.predictions.record(MODEL, [sent])
     except Exception:
         sys.exit(3)
-    print(one.id, flush=True)
+    print(sent.id, flush=True)
 """
 
 
