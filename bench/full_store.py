@@ -89,7 +89,7 @@ def _rollups(
                 width = HOUR_SECONDS if minute is None else seconds
                 made.append((RollupKey(sha256, width, begin, slice_, features, ROLLED_UP_WRITER), rollup))
         with store.writing() as session:
-            store.rollups.put(session, made)
+            store.rollups.save(session, made)
         hour += timedelta(hours=1)
 
 

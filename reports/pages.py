@@ -75,7 +75,7 @@ def version_summary(
         verdict=runs[0].verdict.value if runs else None,
         cause=runs[0].cause if runs else None,
         run_id=runs[0].id if runs else None,
-        firing=store.alerts.firing(model.sha256),
+        firing=store.alerts.count_firing(model.sha256),
         agreement=store.predictions.agreement(model.sha256) if mirrored else None,
         missed=missed,
     )

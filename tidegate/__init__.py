@@ -9,6 +9,8 @@ Names are imported when they are first used, so that `import tidegate` takes mil
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tidegate.rooms import check_rooms
+
 if TYPE_CHECKING:
     from monitor.accuracy.audited import audited_accuracy
     from monitor.accuracy.estimate import estimate_accuracy
@@ -74,6 +76,7 @@ def __getattr__(name: str) -> Any:
         return version("tidegate")
     if name not in _HOMES:
         raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
+    check_rooms()
     return getattr(import_module(_HOMES[name]), name)
 
 

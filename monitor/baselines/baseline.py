@@ -21,7 +21,7 @@ from monitor.reference.rows import Rows, float16_scale
 from monitor.reference.window import Window
 from monitor.settings import MonitorSettings
 from store.errors import BadBaseline
-from store.repositories.baselines import BaselineRecord
+from store.repositories.baselines import BaselineRecord, NewBaseline
 from store.repositories.models import ModelRecord
 from store.store import Store
 
@@ -94,13 +94,15 @@ def pin(
     with store.writing() as transaction:
         pinned = store.baselines.pin(
             transaction,
-            model_sha256=model.sha256,
-            name=name,
-            since=since,
-            until=until,
-            count=recorded.total,
-            content=encode_rows(rows),
-            certificate={**certificate.as_json(), "gap": _gap(reference, window, settings, rng)},
+            NewBaseline(
+                model_sha256=model.sha256,
+                name=name,
+                since=since,
+                until=until,
+                count=recorded.total,
+                content=encode_rows(rows),
+                certificate={**certificate.as_json(), "gap": _gap(reference, window, settings, rng)},
+            ),
         )
         store.alarms.forget(transaction, model.sha256)
     return pinned

@@ -84,7 +84,7 @@ class HistoryWriter:
         ]
         try:
             with self._store.writing() as transaction:
-                self._store.rollups.put(transaction, rollups)
+                self._store.rollups.save(transaction, rollups)
         except StoreUnavailable as error:
             logger.warning("what predictions add up to is not written: %s", error)
         # Only the latest stretches can still grow; what was not written now is added up from the record.

@@ -126,7 +126,7 @@ def judge_late_arrivals(
     if settled:
         with store.writing() as transaction:
             fence(transaction)
-            store.late_arrivals.settle(transaction, model.sha256, settled)
+            store.late_arrivals.delete_unchanged(transaction, model.sha256, settled)
     return again
 
 

@@ -48,7 +48,7 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._repeating.stop(SECONDS_BETWEEN_BEATS)
         try:
-            self._store.processes.ended()
+            self._store.processes.record_end()
         except StoreUnavailable as error:
             logger.warning("the end of this %s could not be noted: %s", self._kind.value, error)
 
@@ -61,5 +61,5 @@ class Heartbeat:
     def beat(self) -> None:
         """One beat: the clocks are compared, this process is seen, and what is wrong with others is told of."""
         self._store.database.measure_clock()
-        self._store.processes.seen(self._kind, self._state())
+        self._store.processes.record_heartbeat(self._kind, self._state())
         check_installation(self._store, self._settings, time.monotonic() - self._began)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from monitor.ingest.batch import IngestBatch, batch_of_arrow, batch_of_rows
+from monitor.ingest.batch import IngestBatch, parse_arrow_table, parse_rows
 from store.errors import BadInput
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -47,7 +47,7 @@ def parse_ingest(headers: dict[bytes, bytes], model: str | None, body: bytes) ->
         )
     if len(rows) > MOST_ROWS:
         raise BadInput(f"{len(rows):,} predictions came, and at most {MOST_ROWS:,} are taken at once.", status=413)
-    return IngestRequest(_named(document.get("model", model)), batch_of_rows(rows))
+    return IngestRequest(_named(document.get("model", model)), parse_rows(rows))
 
 
 def _named(model: Any) -> str:
@@ -77,7 +77,7 @@ def _arrow(body: bytes) -> IngestBatch:
         raise BadInput(f"The body is no Arrow IPC stream: {error}.", status=400) from error
     if not 1 <= len(table) <= MOST_ROWS:
         raise BadInput(f"{len(table):,} predictions came; 1 to {MOST_ROWS:,} are taken at once.", status=413)
-    return batch_of_arrow(table)
+    return parse_arrow_table(table)
 
 
 def _cloud_event(headers: dict[bytes, bytes], kind: str, document: dict[str, Any], model: str | None) -> IngestRequest:
@@ -114,7 +114,7 @@ def _cloud_event(headers: dict[bytes, bytes], kind: str, document: dict[str, Any
         }
         for place in range(n)
     ]
-    return IngestRequest(named, batch_of_rows(rows))
+    return IngestRequest(named, parse_rows(rows))
 
 
 def _tensor(tensors: dict[Any, dict[str, Any]], name: str) -> list[list[float]] | None:

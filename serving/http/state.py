@@ -40,7 +40,7 @@ class State:
         try:
             self.store.database.ping()
         except StoreUnavailable as error:
-            return None if self.store.recording.usable else str(error)
+            return None if self.store.recording.has_spool_room else str(error)
         return None
 
 

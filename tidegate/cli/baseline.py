@@ -142,7 +142,7 @@ def _open(database: str | None) -> "Store":
 def _model(store: "Store", model: str | None) -> "ModelRecord":
     from store.errors import NotFound
 
-    found = store.models.called(model)
+    found = store.models.matching(model)
     if not found:
         raise NotFound("No such model was ever served from this database.")
     if model is None and len(found) > 1:

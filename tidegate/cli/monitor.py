@@ -72,7 +72,7 @@ def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None
     from monitor.scheduling.heartbeat import Heartbeat
     from monitor.scheduling.schedule import Schedule
     from store.repositories.processes import ProcessKind
-    from tidegate.parent_watch import when_parent_ends
+    from tidegate.parent_watch import call_when_parent_ends
     from tidegate.wiring import look
 
     stopped = threading.Event()
@@ -91,7 +91,7 @@ def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None
     heartbeat = Heartbeat(store, settings, ProcessKind.MONITOR)
     schedule.start()
     if with_parent:
-        when_parent_ends(stopped.set)
+        call_when_parent_ends(stopped.set)
     else:
         typer.echo(f"Watching {store.database.label}. Ctrl-C stops.")
     with heartbeat:

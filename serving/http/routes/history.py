@@ -26,7 +26,7 @@ def over_time(
     store = state.store
     first = [one.live.model.sha256 for one in state.deployments.all] + [one.sha256 for one in state.elsewhere()]
     asked = model or next(iter(first), None)
-    known = [] if asked is None else store.models.called(asked)
+    known = [] if asked is None else store.models.matching(asked)
     if not known:
         raise NotFound(f"No model {asked or ''} was ever served from this database, or registered.")
     served = {
@@ -36,7 +36,7 @@ def over_time(
     chosen = next((one for one in known if one.sha256 in served), known[0])
     reference = served.get(chosen.sha256)
     if chosen.sha256 not in served and chosen.reference_sha256 is not None:
-        reference = state.ingest.of(chosen.sha256).reference
+        reference = state.ingest.for_model(chosen.sha256).reference
     found = history(store, chosen, reference, span, store.database.utc_now())
     if not wants_html(request):
         return json_response(document(found))

@@ -67,7 +67,7 @@ def overview(request: Request, state: State, deployment: Deployment) -> str:
 
 def _overview_elsewhere(request: Request, state: State, model: ModelRecord) -> str:
     """The page of a model that is served elsewhere."""
-    reference = None if model.reference_sha256 is None else state.ingest.of(model.sha256).reference
+    reference = None if model.reference_sha256 is None else state.ingest.for_model(model.sha256).reference
     curl = ingest_curl_line(model.name, origin_of(request))
     return pages.index(state.store, model, reference, state.monitor, curl, state.store.recording.status(), served=False)
 

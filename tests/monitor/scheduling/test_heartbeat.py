@@ -18,7 +18,7 @@ def test_people_are_told_when_the_monitor_has_stopped_and_when_it_is_back(store:
     monitor = ProcessRepository(store.database)
     check_installation(store, SETTINGS)
     assert store.system_alerts.all() == []
-    monitor.seen(ProcessKind.MONITOR, {})
+    monitor.record_heartbeat(ProcessKind.MONITOR, {})
     check_installation(store, SETTINGS)
     assert store.system_alerts.all() == []
     time.sleep(0.4)
@@ -30,7 +30,7 @@ def test_people_are_told_when_the_monitor_has_stopped_and_when_it_is_back(store:
         assert notice.subject == "monitor"
         assert "start `tidegate monitor` again" in notice.sentence
         assert [one["data"]["title"] for one in receiver.bodies] == ["The monitor has stopped"]
-        monitor.seen(ProcessKind.MONITOR, {})
+        monitor.record_heartbeat(ProcessKind.MONITOR, {})
         check_installation(store, settings)
         assert store.system_alerts.all(AlertState.FIRING) == []
         assert receiver.bodies[-1]["type"] == "tidegate.alert.resolved"
@@ -43,8 +43,8 @@ def replace_destinations(url: str) -> MonitorSettings:
 
 def test_a_monitor_that_ends_as_it_was_told_is_not_missed(store: Store) -> None:
     monitor = ProcessRepository(store.database)
-    monitor.seen(ProcessKind.MONITOR, {})
-    monitor.ended()
+    monitor.record_heartbeat(ProcessKind.MONITOR, {})
+    monitor.record_end()
     time.sleep(0.4)
     check_installation(store, SETTINGS)
     assert store.system_alerts.all() == []
@@ -52,7 +52,9 @@ def test_a_monitor_that_ends_as_it_was_told_is_not_missed(store: Store) -> None:
 
 def test_unrecorded_predictions_and_spools_in_need_are_told_of(store: Store) -> None:
     for unrecorded, spool in ((0, None), (40, "The spool is 60% full."), (2, None)):
-        ProcessRepository(store.database).seen(ProcessKind.GATEWAY, {"unrecorded": unrecorded, "spool": spool})
+        ProcessRepository(store.database).record_heartbeat(
+            ProcessKind.GATEWAY, {"unrecorded": unrecorded, "spool": spool}
+        )
     check_installation(store, SETTINGS)
     told = {notice.subject: notice.sentence for notice in store.system_alerts.all(AlertState.FIRING)}
     assert told["recording"].startswith("42 predictions were answered without being recorded")
@@ -60,7 +62,7 @@ def test_unrecorded_predictions_and_spools_in_need_are_told_of(store: Store) -> 
 
 
 def test_a_destination_that_fails_is_tried_again_and_the_others_not(store: Store) -> None:
-    ProcessRepository(store.database).seen(ProcessKind.GATEWAY, {"unrecorded": 1})
+    ProcessRepository(store.database).record_heartbeat(ProcessKind.GATEWAY, {"unrecorded": 1})
     with receiving(500) as receiver:
         check_installation(store, SETTINGS.model_copy(update={"destinations": ["log", receiver.address]}))
         (notice,) = store.system_alerts.all(AlertState.FIRING)
@@ -70,7 +72,7 @@ def test_a_destination_that_fails_is_tried_again_and_the_others_not(store: Store
 
 
 def test_a_monitor_gets_time_to_start_again_with_its_machine(store: Store) -> None:
-    ProcessRepository(store.database).seen(ProcessKind.MONITOR, {})
+    ProcessRepository(store.database).record_heartbeat(ProcessKind.MONITOR, {})
     time.sleep(0.4)
     check_installation(store, SETTINGS, watched_seconds=0.1)
     assert store.system_alerts.all() == []
