@@ -19,10 +19,12 @@ ACCURACY = "estimated_accuracy"
 
 NEIGHBOURS = 10
 # Inputs whose conformal p-value is at most this are counted at chance, however confident the learner is.
-STRANGE = 0.01
+STRANGE_P_VALUE = 0.01
 LEVEL = 0.95
-FAR_FROM_HELD_OUT = 1 / 3
-WORTH_SAYING = 0.02
+# The share of the estimated change that is added to either side of the interval.
+CHANGE_DOUBT = 1 / 3
+# A change of accuracy below this is described as none.
+SMALLEST_CHANGE = 0.02
 
 
 class NoEstimate(BadInput):
@@ -61,7 +63,7 @@ class AccuracyEstimate:
         direction = "fallen" if self.loss > 0 else "risen"
         if not self.low <= self.held_out <= self.high:
             return f"Accuracy has {direction}: {numbers}."
-        if abs(self.loss) >= WORTH_SAYING:
+        if abs(self.loss) >= SMALLEST_CHANGE:
             return f"Accuracy may have {direction}, which can't be told for sure without labels: {numbers}."
         return f"Accuracy is about what it was: {numbers}."
 
@@ -115,7 +117,7 @@ def estimate_rows(reference: Reference, rows: Rows) -> AccuracyEstimate:
     spread = np.sqrt(max(value * (1 - value), 1 / (4 * n)) / n + calibrated.accuracy * (1 - calibrated.accuracy) / m)
     half = float(stats.norm.ppf((1 + LEVEL) / 2) * spread) + abs(by_confidence - by_agreement) / 2
     # The calibration on held-out rows is worth less the further a window is from them.
-    half += FAR_FROM_HELD_OUT * abs(calibrated.accuracy - value)
+    half += CHANGE_DOUBT * abs(calibrated.accuracy - value)
     share = float(strange.mean())
     return AccuracyEstimate(
         value=value,
@@ -174,7 +176,9 @@ class _Calibrated:
         """The probability that each row is predicted rightly, and whether it is strange, both `(n,)`."""
         probabilities = _scaled_probabilities(rows, self.temperature)
         held_out_scores = np.sort(reference.held_out.scores)
-        strange = conformal_p_values(held_out_scores, rows.scores) <= max(STRANGE, 1 / (held_out_scores.size + 1))
+        strange = conformal_p_values(held_out_scores, rows.scores) <= max(
+            STRANGE_P_VALUE, 1 / (held_out_scores.size + 1)
+        )
         chance = 1 / probabilities.shape[1]
         return np.where(strange, chance, probabilities.max(axis=1)), strange
 

@@ -52,9 +52,9 @@ BETS: tuple[tuple[float, float], ...] = (
 # as before. On a few strange inputs among many usual ones a bet on all of them loses.
 STEPS: tuple[tuple[float, float], ...] = ((0.01, 0.002), (0.03, 0.01), (0.06, 0.02), (0.12, 0.05))
 _FORMAT = 2
-_ROWS_AT_ONCE = 256
-# Of the rows judged at once: whether the row of a column came before the row of a line.
-_EARLIER = np.tri(_ROWS_AT_ONCE, k=-1, dtype=np.bool_)
+_SCORES_AT_ONCE = 256
+# Entry (i, j) says whether score j came before score i, of the scores judged at once.
+_EARLIER = np.tri(_SCORES_AT_ONCE, k=-1, dtype=np.bool_)
 
 
 def bin_counts(scores: npt.ArrayLike) -> Counts:
@@ -184,10 +184,10 @@ class SequentialAlarm:
         return both
 
     def _judge(self, bin_indices: BinIndices, categories: Categories) -> bool:
-        for start in range(0, bin_indices.size, _ROWS_AT_ONCE):
+        for start in range(0, bin_indices.size, _SCORES_AT_ONCE):
             if self.firing:
                 break
-            rows = slice(start, start + _ROWS_AT_ONCE)
+            rows = slice(start, start + _SCORES_AT_ONCE)
             self._judge_block(bin_indices[rows], categories[rows])
         return self.firing
 

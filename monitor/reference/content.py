@@ -81,7 +81,7 @@ class ReferenceContent:
         warnings: weaknesses of the training and held-out rows, in sentences.
         compared_with: `held_out` in words.
         certificate: what was measured of the reference when it was made (`monitor.baselines.certificate`).
-        mapped_by: the held-out rows of training, which fix the map from rows to features, where `held_out` are others.
+        feature_map_rows: the held-out rows of training, which fix the map from rows to features, where `held_out` are others.
     """
 
     scorers: Mapping[str, Scorer]
@@ -98,4 +98,4 @@ class ReferenceContent:
     columns: list[dict[str, Any]] = field(default_factory=list)
     compared_with: str = "held-out training data"
     certificate: dict[str, Any] | None = None
-    mapped_by: Rows | None = None
+    feature_map_rows: Rows | None = None

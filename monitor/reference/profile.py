@@ -101,7 +101,7 @@ class Reference(ReferenceContent):
 
     def against(self, rows: Rows, name: str) -> Self:
         """The same profile, with windows compared with these rows, which reports call `name`."""
-        return replace(self, held_out=rows, compared_with=name, mapped_by=self.mapped_by or self.held_out)
+        return replace(self, held_out=rows, compared_with=name, feature_map_rows=self.feature_map_rows or self.held_out)
 
     @cached_property
     def class_names(self) -> list[str]:

@@ -13,7 +13,7 @@ from monitor.reference.scorers.base import unit_rows
 
 SMALLEST_GROUP = 8
 DIRECTIONS = 16
-MOST_ROWS = 2_000
+MAXIMUM_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class KnownGroup:
     radius: float
 
 
-def group_inputs(embeddings: npt.NDArray[np.floating], known: Sequence[KnownGroup] = ()) -> list[Group]:
+def group_inputs(embeddings: npt.NDArray[np.floating], known_groups: Sequence[KnownGroup] = ()) -> list[Group]:
     """Cluster inputs into groups, largest first; inputs unlike all others are in no group.
 
     Hierarchical density-based clustering (Campello, Moulavi & Sander 2013) along the strongest directions of the
@@ -51,9 +51,9 @@ def group_inputs(embeddings: npt.NDArray[np.floating], known: Sequence[KnownGrou
 
     Args:
         embeddings: of flagged inputs, shape `(n, d)`; rows that are not finite are in no group.
-        known: groups of earlier windows.
+        known_groups: groups of earlier windows.
     """
-    finite = np.flatnonzero(np.isfinite(embeddings).all(axis=1))[:MOST_ROWS]
+    finite = np.flatnonzero(np.isfinite(embeddings).all(axis=1))[:MAXIMUM_ROWS]
     if finite.size < SMALLEST_GROUP:
         return []
     unit = unit_rows(embeddings[finite])
@@ -63,7 +63,7 @@ def group_inputs(embeddings: npt.NDArray[np.floating], known: Sequence[KnownGrou
     smallest = max(SMALLEST_GROUP, finite.size // 20)
     labels = HDBSCAN(min_cluster_size=smallest, allow_single_cluster=True, copy=True).fit_predict(coordinates)
     groups = [_unnumbered_group(unit, finite, labels == label) for label in range(labels.max() + 1)]
-    return _with_numbers(sorted(groups, key=lambda group: -group.members.size), known)
+    return _with_numbers(sorted(groups, key=lambda group: -group.members.size), known_groups)
 
 
 def _unnumbered_group(unit: Floats32, row_indices: RowIndices, members: npt.NDArray[np.bool_]) -> Group:
@@ -74,17 +74,17 @@ def _unnumbered_group(unit: Floats32, row_indices: RowIndices, members: npt.NDAr
     return Group(0, centre, float(np.quantile(distances, 0.9)), row_indices[members][order])
 
 
-def _with_numbers(groups: list[Group], known: Sequence[KnownGroup]) -> list[Group]:
+def _with_numbers(groups: list[Group], known_groups: Sequence[KnownGroup]) -> list[Group]:
     pairs = sorted(
         (float(np.linalg.norm(group.centre - old.centre)), index, old.number, max(group.radius, old.radius))
         for index, group in enumerate(groups)
-        for old in known
+        for old in known_groups
     )
     numbers: dict[int, int] = {}
     for distance, index, number, radius in pairs:
         if distance <= radius and index not in numbers and number not in numbers.values():
             numbers[index] = number
-    last_number = max((old.number for old in known), default=0)
+    last_number = max((old.number for old in known_groups), default=0)
     numbered = []
     for index, group in enumerate(groups):
         if index not in numbers:

@@ -56,10 +56,8 @@ def _stratified_weights(reference: ClassIndices, window: ClassIndices) -> tuple[
     total = int(np.isin(window, shared).sum())
     weights, row_indices = [], []
     for class_index in shared:
-        reference_indices, window_indices = (
-            np.flatnonzero(reference == class_index),
-            np.flatnonzero(window == class_index),
-        )
+        reference_indices = np.flatnonzero(reference == class_index)
+        window_indices = np.flatnonzero(window == class_index)
         row_indices.append(np.r_[reference_indices, window_indices + len(reference)])
         weights.append(_weights(reference_indices.size, window_indices.size, window_indices.size / total))
     return weights, np.concatenate(row_indices)

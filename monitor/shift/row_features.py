@@ -79,7 +79,7 @@ class RowFeatures:
         self._compared_rows = reference.held_out
         self._scorer_names = tuple(reference.scorers)
         rng = np.random.default_rng(_SEED)
-        held_out = reference.mapped_by or reference.held_out
+        held_out = reference.feature_map_rows or reference.held_out
         z = unit_rows(held_out.embeddings)
         sample = z if len(z) <= _MEDIAN_ROWS else z[rng.choice(len(z), _MEDIAN_ROWS, replace=False)]
         median = float(np.median(pdist(sample))) if len(sample) > 1 else 1.0
