@@ -11,7 +11,7 @@ from scipy import stats
 from monitor.alarm.streams import alarms_among, numbers
 from monitor.checks.window_test import groups_of
 from monitor.reference.profile import Reference
-from monitor.reference.rows import Places, Rows
+from monitor.reference.rows import RowIndices, Rows
 from monitor.shift.max_t import max_t_test
 from monitor.shift.permutation import permuted_gaps
 from monitor.shift.row_features import features_of
@@ -131,7 +131,7 @@ def first_change(
     return _rings_within(numbers(earlier), len(reference.class_names), promise, numbers(later), rng)
 
 
-def _at(watched: Mapping[str, Floats], places: Places) -> dict[str, Floats]:
+def _at(watched: Mapping[str, Floats], places: RowIndices) -> dict[str, Floats]:
     return {name: values[places] for name, values in watched.items()}
 
 
@@ -174,7 +174,7 @@ def _delay(
         flagged = np.array([int(rows.scores.argmax())])
     delays = []
     for _ in range(POWER_STREAMS):
-        places: Places = rng.integers(len(rows), size=LONGEST_DELAY)
+        places: RowIndices = rng.integers(len(rows), size=LONGEST_DELAY)
         unknown = rng.uniform(size=LONGEST_DELAY) < share
         places[unknown] = rng.choice(flagged, size=int(unknown.sum()))
         rang = _rings_within(watched, len(reference.class_names), promise, _at(watched, places), rng)

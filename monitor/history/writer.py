@@ -10,8 +10,9 @@ import numpy as np
 from monitor.history.aggregate import Part, Place, aggregate, features_sha256
 from monitor.history.slices import Slices
 from monitor.periodic import PeriodicTask
-from monitor.reference.profile import Reference, Scores
+from monitor.reference.profile import Reference
 from monitor.reference.rows import Rows
+from monitor.reference.scores import Scores
 from store.clock import new_id
 from store.errors import StoreUnavailable
 from store.recording.batches import PredictionBatch

@@ -16,7 +16,8 @@ from scipy.special import softmax
 
 from monitor.history.writer import HistoryWriter
 from monitor.ingest.batch import IngestBatch
-from monitor.reference.profile import Reference, Scores
+from monitor.reference.profile import Reference
+from monitor.reference.scores import Scores
 from store.clock import new_id
 from store.errors import BadInput, NotFound
 from store.recording.batches import PredictionBatch

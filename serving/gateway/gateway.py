@@ -10,7 +10,8 @@ from uuid import UUID
 
 from monitor.history.writer import HistoryWriter
 from monitor.reference.file import encode
-from monitor.reference.profile import Reference, Scores
+from monitor.reference.profile import Reference
+from monitor.reference.scores import Scores
 from serving.engine.engine import Engine
 from serving.engine.tuning import Trial, cores
 from serving.gateway.compatibility import check_compatible

@@ -9,7 +9,7 @@ from uuid import UUID
 import numpy as np
 import orjson
 
-from monitor.reference.profile import Scores
+from monitor.reference.scores import Scores
 from serving.learner.outputs import Outputs, Prediction
 from store.clock import new_id
 from store.recording.batches import PredictionBatch, RawInput
