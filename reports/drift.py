@@ -126,7 +126,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "p_value": result.p_value,
         "effect": result.effect,
         "effect_name": result.effect_name,
-        "detail": result.detail,
+        "detail": result.detail_document,
     }
 
 

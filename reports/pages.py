@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from monitor.alarm.advance import budget_of
+from monitor.alarm.budget import budget_of
 from monitor.baselines.baseline import certificate_of
 from monitor.baselines.certificate import Certificate
 from monitor.checks import ACCURACY

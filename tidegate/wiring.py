@@ -1,10 +1,11 @@
-"""How the rooms are wired to each other: one look of the monitor, from windows to reports and messages."""
+"""How monitor, reports and store are wired together: one look of the monitor, from windows to reports and messages."""
 
 import logging
 
 from monitor.alerts.delivery import deliver_due
 from monitor.history.reconcile import mend
-from monitor.passes.monitor_pass import PassResult, deserves_report, watch
+from monitor.passes.monitor_pass import PassResult
+from monitor.passes.watch import deserves_report, watch
 from monitor.settings import MonitorSettings
 from reports.columns import columns_page
 from reports.drift import drift_report
@@ -16,16 +17,16 @@ logger = logging.getLogger(__name__)
 
 
 def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) -> list[PassResult]:
-    """Look at every model once, write the reports, and tell the destinations. What is old is forgotten.
+    """Look at every model once, write reports, send messages, mend the history, and forget what is too old.
 
     Raises:
         LeaseLost: another monitor has taken over.
     """
     fence = no_fence if lease is None else lease.fence
-    watched = watch(store, settings, fence=fence)
-    for one in watched:
-        if deserves_report(one):
-            write_report(store, one, columns=settings.columns_report)
+    results = watch(store, settings, fence=fence)
+    for result in results:
+        if deserves_report(result):
+            write_report(store, result, columns=settings.columns_report)
     deliver_due(store, settings)
     now = store.jobs.now()
     for model in store.models.all():
@@ -36,17 +37,17 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         except TidegateError:
             logger.exception("the history of %s could not be mended; the next look tries again", model.name)
     store.run_housekeeping(now)
-    return watched
+    return results
 
 
-def write_report(store: Store, watched: PassResult, *, columns: bool) -> None:
+def write_report(store: Store, result: PassResult, *, columns: bool) -> None:
     """Write the report of one pass, and Evidently's page on its columns beside it."""
-    report = drift_report(watched, store.predictions)
+    report = drift_report(result, store.predictions)
     page = None
     if columns:
         try:
-            page = columns_page(watched, store)
+            page = columns_page(result, store)
         except Exception:
             # Another library's page: our own report goes out without it.
-            logger.exception("Evidently's page of run %s failed", watched.run.id)
-    store.reports.save(watched.run.id, watched.run.at, report.document, page)
+            logger.exception("Evidently's page of run %s failed", result.run.id)
+    store.reports.save(result.run.id, result.run.at, report.document, page)

@@ -14,7 +14,7 @@ SHORTEST_PROMISE = 1_000.0
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent.
+    """How many false alarms an installation may raise, and how that is shared.
 
     `days` is the time to one false alarm on average, `models` how many share it, `looks_per_day` how often each model's
     window is tested.
@@ -39,7 +39,7 @@ class Budget:
 
     @property
     def kept(self) -> bool:
-        """Whether the smallest level that is tested at keeps the budget."""
+        """Whether the budget is kept although no window is tested at a level below `SMALLEST_ALPHA`."""
         return 0.5 / max(self.looks_per_day * self.days * self.models, 1.0) >= SMALLEST_ALPHA
 
     @property
@@ -50,3 +50,8 @@ class Budget:
             f"At most one false alarm in {self.days:g} days, all told: half of it for the sequential alarms of {shared}, "
             f"half for {self.looks_per_day * self.models:,.0f} window tests a day, which alert at p ≤ {self.alpha:.2g}."
         )
+
+
+def budget_of(days: float, models: int, looks_per_day: float) -> Budget:
+    """The installation's budget. One without models yet counts as having one, so that its numbers are defined."""
+    return Budget(days, max(models, 1), looks_per_day)

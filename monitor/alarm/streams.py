@@ -15,7 +15,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Stream:
-    """A number of each prediction, in order of arrival. `values` gives None where the learner has no such number."""
+    """A number of each prediction, in order of arrival.
+
+    `values` takes scores, confidences and class indices, each `(n,)`, and returns the numbers, `(n,)`, or None where the
+    learner has no such number. `edges` returns the bounds of the bins they are ranked by, for so many classes.
+    """
 
     name: str
     title: str
@@ -27,25 +31,25 @@ class Stream:
         return self.values(rows.scores, rows.confidences, rows.class_indices)
 
 
-def _doubt(scores: Floats, confidences: Floats | None, classes: npt.NDArray[np.int64] | None) -> Floats | None:
+def _log_doubt(scores: Floats, confidences: Floats | None, classes: npt.NDArray[np.int64] | None) -> Floats | None:
     # −log of the doubt, turned round: differences between 99 % and 99.9 % count as those between 50 % and 95 %.
     return None if confidences is None else np.log(np.clip(1 - confidences, 1e-9, 1.0))
 
 
 # In the order in which they are named to people.
 STREAMS: tuple[Stream, ...] = (
-    Stream("ood_score", "out-of-domain scores", lambda scores, _c, _k: scores, lambda _: EDGES),
-    Stream("confidence", "confidence", _doubt, lambda _: np.linspace(-21.0, 0.0, 257)),
+    Stream("ood_score", "out-of-domain scores", lambda scores, _confidences, _classes: scores, lambda _: EDGES),
+    Stream("confidence", "confidence", _log_doubt, lambda _: np.linspace(-21.0, 0.0, 257)),
     Stream(
         "class_mix",
         "mix of predicted classes",
-        lambda _s, _c, classes: None if classes is None else classes.astype(np.float64),
+        lambda _scores, _confidences, classes: None if classes is None else classes.astype(np.float64),
         lambda classes: np.arange(0.5, classes - 1),
     ),
 )
 
 
-def alarms(reference: Reference, promise: float, seed: int) -> dict[str, SequentialAlarm]:
+def make_alarms(reference: Reference, promise: float, seed: int) -> dict[str, SequentialAlarm]:
     """An alarm for each stream this learner has.
 
     With K streams each rings at 2 K N: by Doob's inequality the probability that any rings before t is at most t / 2N,
@@ -56,26 +60,35 @@ def alarms(reference: Reference, promise: float, seed: int) -> dict[str, Sequent
         promise: N, the number of predictions to a false alarm of them all.
         seed: breaks ties.
     """
-    return alarms_among(numbers(reference.held_out), len(reference.class_names), promise, seed)
+    return make_alarms_among(stream_values(reference.held_out), len(reference.class_names), promise, seed)
 
 
-def numbers(rows: Rows) -> dict[str, Floats]:
-    """The numbers of each stream these rows have, `(n,)`, by its name."""
-    found = {stream.name: stream.of_rows(rows) for stream in STREAMS}
-    return {name: values for name, values in found.items() if values is not None}
+def stream_values(rows: Rows) -> dict[str, Floats]:
+    """The numbers of each stream that these rows have, `(n,)`, by the stream's name."""
+    by_name = {stream.name: stream.of_rows(rows) for stream in STREAMS}
+    return {name: values for name, values in by_name.items() if values is not None}
 
 
-def alarms_among(baseline: Mapping[str, Floats], classes: int, promise: float, seed: int) -> dict[str, SequentialAlarm]:
-    """`alarms` among numbers that are known already."""
+def make_alarms_among(
+    baseline: Mapping[str, Floats], classes: int, promise: float, seed: int
+) -> dict[str, SequentialAlarm]:
+    """An alarm for each stream, as `make_alarms` makes them, that ranks among these numbers of a learner of so many classes.
+
+    Args:
+        baseline: the numbers to rank among, `(m,)`, by the stream's name.
+        classes: how many classes the learner has.
+        promise: as `make_alarms`.
+        seed: as `make_alarms`.
+    """
     threshold = promise if len(baseline) == 1 else 2 * len(baseline) * promise
     by_name = {stream.name: stream for stream in STREAMS}
     return {
         name: SequentialAlarm(
             None,
             arl=threshold,
-            rng=np.random.default_rng([seed, place]),
+            rng=np.random.default_rng([seed, index]),
             baseline=values[np.isfinite(values)],
             edges=by_name[name].edges(max(classes, 2)),
         )
-        for place, (name, values) in enumerate(baseline.items())
+        for index, (name, values) in enumerate(baseline.items())
     }

@@ -1,4 +1,4 @@
-"""Emptying the outbox: what is owed is sent, what fails is tried again later, what can't work is given up."""
+"""Delivery: messages that are owed are sent, those that fail are tried again later, and those that can't work given up."""
 
 import logging
 from collections.abc import Callable
@@ -23,10 +23,10 @@ Clock = Callable[[], datetime]
 
 
 def deliver_due(store: Store, settings: MonitorSettings, now: Clock | None = None) -> int:
-    """Send every message that is due by the database's clock, and say how many were taken."""
+    """Send every message that is due by the database's clock, and say how many their destinations took."""
     now = now or store.database.utc_now
     names = {model.sha256: model.name for model in store.models.all()}
-    taken = 0
+    sent = 0
     for delivery in store.deliveries.due(now()):
         if not store.deliveries.claim(delivery, now() + CLAIM):
             continue
@@ -35,29 +35,30 @@ def deliver_due(store: Store, settings: MonitorSettings, now: Clock | None = Non
             names.get(delivery.event.model_sha256, delivery.event.model_sha256[:12]),
             f"{settings.public_url.rstrip('/')}/reports/{delivery.event.run_id}",
         )
-        taken += _send(store, delivery, message, now)
-    return taken
+        sent += _send(store, delivery, message, now)
+    return sent
 
 
 def deliver_system_alerts(store: Store, settings: MonitorSettings, now: Clock | None = None) -> None:
-    """Send what is owed about the installation itself, to each destination until it takes it."""
+    """Send alerts about the installation itself, to each destination until it takes them."""
     now = now or store.database.utc_now
-    for notice in store.system_alerts.due(now()):
-        if not store.system_alerts.claim(notice, now() + CLAIM):
+    for alert in store.system_alerts.due(now()):
+        if not store.system_alerts.claim(alert, now() + CLAIM):
             continue
-        message = Message.of_system_alert(notice, f"{settings.public_url.rstrip('/')}/alerts")
-        owed = []
-        for address in notice.owed:
+        message = Message.of_system_alert(alert, f"{settings.public_url.rstrip('/')}/alerts")
+        still_owed = []
+        for address in alert.owed:
             try:
                 destination(address).send(message)
             except (DeliveryError, BadSettings) as error:
-                logger.warning("notice %s to %s: %s", notice.subject, address, error)
-                if isinstance(error, DeliveryError) and not error.permanent and notice.attempts + 1 < ATTEMPTS:
-                    owed.append(address)
-        store.system_alerts.record_attempt(notice, owed, now() + retry_after(notice.attempts + 1))
+                logger.warning("notice %s to %s: %s", alert.subject, address, error)
+                if isinstance(error, DeliveryError) and not error.permanent and alert.attempts + 1 < ATTEMPTS:
+                    still_owed.append(address)
+        store.system_alerts.record_attempt(alert, still_owed, now() + retry_after(alert.attempts + 1))
 
 
 def _send(store: Store, delivery: Delivery, message: Message, now: Clock) -> bool:
+    """Send one message and write down what became of it; True if its destination took it."""
     try:
         destination(delivery.destination).send(message)
     except (DeliveryError, BadSettings) as error:

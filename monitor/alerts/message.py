@@ -1,4 +1,4 @@
-"""What a destination is told of a change of state."""
+"""The message that destinations get when an alert changes its state."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from monitor import checks
 from store.repositories.alerts import AlertEvent, AlertState
 from store.repositories.system_alerts import SystemAlert
 
-_NOTICES = {
+_SYSTEM_ALERT_TITLES = {
     "monitor": "The monitor has stopped",
     "recording": "Predictions go unrecorded",
     "spool": "The spool needs attention",
@@ -17,8 +17,8 @@ _NOTICES = {
 
 
 def system_alert_title(subject: str) -> str:
-    """What a notice is called for people."""
-    return _NOTICES.get(subject, subject)
+    """What an alert about the installation is called for people; its subject if it is of another version."""
+    return _SYSTEM_ALERT_TITLES.get(subject, subject)
 
 
 @dataclass(frozen=True)
@@ -56,25 +56,29 @@ class Message:
         )
 
     @classmethod
-    def of_system_alert(cls, notice: SystemAlert, url: str) -> "Message":
+    def of_system_alert(cls, alert: SystemAlert, url: str) -> "Message":
         """Something is wrong with the installation itself, or is right again."""
-        title = system_alert_title(notice.subject)
+        title = system_alert_title(alert.subject)
         return cls(
-            id=notice.message_id,
-            at=notice.since,
-            state=notice.state,
-            title=title if notice.state is AlertState.FIRING else f"Over: {title[0].lower()}{title[1:]}",
-            sentence=notice.sentence,
+            id=alert.message_id,
+            at=alert.since,
+            state=alert.state,
+            title=title if alert.state is AlertState.FIRING else f"Over: {title[0].lower()}{title[1:]}",
+            sentence=alert.sentence,
             url=url,
-            data={"notice": notice.subject},
+            data={"notice": alert.subject},
         )
 
     def as_json(self) -> dict[str, Any]:
         """The body of a webhook."""
-        said = {"state": self.state.value, "title": self.title, "sentence": self.sentence}
         return {
             "id": str(self.id),
             "type": f"tidegate.alert.{self.state.value}",
             "timestamp": self.at.isoformat(),
-            "data": said | self.data,
+            "data": {
+                "state": self.state.value,
+                "title": self.title,
+                "sentence": self.sentence,
+                **self.data,
+            },
         }

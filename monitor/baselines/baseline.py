@@ -1,11 +1,11 @@
 """Baselines: a healthy window of production that a person accepts, and from which alarms then watch for change.
 
-No held-out rows are exchangeable with real traffic: with enough of it any test says so. So the gap to training is
-reported once, with its harm; a person looks at it and accepts a window, or does not; from then on alerts are about
-*change* from that window.
+Held-out rows are never quite exchangeable with real traffic: with enough of it any test tells them apart. So the
+difference from training is reported once, with what it costs. A person looks at it and accepts a window, or not; from
+then on alerts are about *change* from that window.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -13,8 +13,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from monitor.accuracy.estimate import NoEstimate, estimate_rows
-from monitor.alarm.budget import Budget
-from monitor.baselines.certificate import Certificate, certify, first_change
+from monitor.alarm.budget import budget_of
+from monitor.baselines.certificate import Certificate, certify, find_first_change
 from monitor.checks.window_test import run_window_test
 from monitor.reference.profile import Reference
 from monitor.reference.rows import Rows, float16_scale
@@ -29,10 +29,30 @@ FEWEST_ROWS = 200
 # Two halves of a healthy window differ by chance alone; this much of a promise tells a trend from that.
 HALVES_PROMISE = 10_000.0
 PARTS = "part/"
+# The key of the difference from training in a stored certificate.
+_DIFFERENCE = "gap"
 
 
-def comparison(store: Store, model: ModelRecord) -> tuple[Reference, BaselineRecord | None]:
-    """What a model's windows are compared with: the accepted baseline, or held-out training rows.
+@dataclass(frozen=True)
+class Comparison:
+    """What a model's windows are compared with: the rows of `reference`, which are those of `baseline` where there is one,
+    and held-out training rows where it is None."""
+
+    reference: Reference
+    baseline: BaselineRecord | None = None
+
+
+@dataclass(frozen=True)
+class BaselineWindow:
+    """The window to accept: the predictions after `since` up to `until`, and what the baseline is called."""
+
+    name: str
+    since: datetime
+    until: datetime
+
+
+def load_comparison(store: Store, model: ModelRecord) -> Comparison:
+    """What a model's windows are compared with now: the accepted baseline, or held-out training rows.
 
     Raises:
         BadReference: the reference is damaged.
@@ -42,26 +62,23 @@ def comparison(store: Store, model: ModelRecord) -> tuple[Reference, BaselineRec
     reference = Reference.from_bytes(store.models.reference(model.reference_sha256))
     baseline = store.baselines.active(model.sha256)
     if baseline is None:
-        return reference, None
-    return against(reference, baseline, store), baseline
+        return Comparison(reference)
+    return Comparison(load_baseline(store, reference, baseline), baseline)
 
 
-def against(reference: Reference, baseline: BaselineRecord, store: Store) -> Reference:
-    """The reference with windows compared with a baseline's rows."""
+def load_baseline(store: Store, reference: Reference, baseline: BaselineRecord) -> Reference:
+    """The reference, with windows compared with this baseline's rows.
+
+    Raises:
+        NotFound: the baseline is not kept in this database.
+    """
     return reference.against(decode_rows(store.baselines.content(baseline.id)), f"the baseline {baseline.label}")
 
 
-def pin(
-    store: Store,
-    model: ModelRecord,
-    *,
-    name: str,
-    since: datetime,
-    until: datetime,
-    settings: MonitorSettings,
-    rng: np.random.Generator,
+def pin_baseline(
+    store: Store, model: ModelRecord, accepted: BaselineWindow, settings: MonitorSettings, rng: np.random.Generator
 ) -> BaselineRecord:
-    """Accept the predictions after `since` up to `until` as healthy: alarms start anew, from them.
+    """Accept a window of predictions as healthy: alarms start anew, from it.
 
     Raises:
         BadBaseline: there is no reference, too few rows, the window changes within itself, or its certificate fails.
@@ -69,83 +86,95 @@ def pin(
     if model.reference_sha256 is None:
         raise BadBaseline(f"{model.name} has no reference to score with. Make one with `tidegate profile`.")
     reference = Reference.from_bytes(store.models.reference(model.reference_sha256))
-    recorded = store.predictions.window(model.sha256, since, until, max_rows=settings.maximum_rows, rng=rng)
+    recorded = store.predictions.window(
+        model.sha256, accepted.since, accepted.until, max_rows=settings.maximum_rows, rng=rng
+    )
     window = Window.of_record(reference, recorded)
-    rows = window.rows.take(window.rows.finite)
-    if len(rows) < FEWEST_ROWS:
+    usable = np.flatnonzero(window.rows.finite)
+    if usable.size < FEWEST_ROWS:
         raise BadBaseline(
-            f"{len(rows):,} usable predictions between {since:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M} UTC are too few "
-            f"to watch change from: choose a window with {FEWEST_ROWS} or more."
+            f"{usable.size:,} usable predictions between {accepted.since:%Y-%m-%d %H:%M} and "
+            f"{accepted.until:%Y-%m-%d %H:%M} UTC are too few to watch change from: choose a window with {FEWEST_ROWS} "
+            "or more."
         )
-    half = len(rows) // 2
-    earlier, later = (rows.take(np.arange(start, start + half)) for start in (0, len(rows) - half))
-    place = first_change(reference, earlier, later, HALVES_PROMISE, rng)
-    if place is not None:
-        at = recorded.at[np.flatnonzero(window.rows.finite)[len(rows) - half + place]]
+    rows = window.rows.take(usable)
+    change = _find_change(reference, rows, rng)
+    if change is not None:
         raise BadBaseline(
-            f"The window changes within itself, about {at:%Y-%m-%d %H:%M} UTC: what came later is unlike what came "
-            "before. Choose a window on one side of it."
+            f"The window changes within itself, about {recorded.at[usable[change]]:%Y-%m-%d %H:%M} UTC: what came later "
+            "is unlike what came before. Choose a window on one side of it."
         )
-    candidate = reference.against(rows, name)
-    budget = Budget(settings.false_alarm_every_days, max(len(store.models.all()), 1), settings.looks_per_day)
-    certificate = certify(candidate, budget.promise(store.counters.per_day(model.sha256, until)), rng)
+    candidate = reference.against(rows, accepted.name)
+    budget = budget_of(settings.false_alarm_every_days, len(store.models.all()), settings.looks_per_day)
+    certificate = certify(candidate, budget.promise(store.counters.per_day(model.sha256, accepted.until)), rng)
     if not certificate.passed:
         raise BadBaseline(certificate.reason)
+    difference = _difference_from_training(reference, window, settings, rng)
     with store.writing() as transaction:
         pinned = store.baselines.pin(
             transaction,
             NewBaseline(
                 model_sha256=model.sha256,
-                name=name,
-                since=since,
-                until=until,
+                name=accepted.name,
+                since=accepted.since,
+                until=accepted.until,
                 count=recorded.total,
                 content=encode_rows(rows),
-                certificate={**certificate.as_json(), "gap": _gap(reference, window, settings, rng)},
+                certificate={**certificate.as_json(), _DIFFERENCE: difference},
             ),
         )
         store.alarms.forget(transaction, model.sha256)
     return pinned
 
 
+def _find_change(reference: Reference, rows: Rows, rng: np.random.Generator) -> int | None:
+    """Where rows in order of time change within themselves, as an index of a row; None where they don't."""
+    half = len(rows) // 2
+    starts_later = len(rows) - half
+    earlier, later = (rows.take(np.arange(start, start + half)) for start in (0, starts_later))
+    change = find_first_change(reference, earlier, later, HALVES_PROMISE, rng)
+    return None if change is None else starts_later + change
+
+
 def certificate_of(baseline: BaselineRecord) -> Certificate:
     """What was measured when it was pinned."""
-    return Certificate(**{name: value for name, value in baseline.certificate.items() if name != "gap"})
+    return Certificate(**{name: value for name, value in baseline.certificate.items() if name != _DIFFERENCE})
 
 
-def compare(
-    store: Store, model: ModelRecord, one: BaselineRecord, other: BaselineRecord, rng: np.random.Generator
+def compare_baselines(
+    store: Store, model: ModelRecord, first: BaselineRecord, second: BaselineRecord, rng: np.random.Generator
 ) -> str:
     """How two baselines differ, in plain words."""
     assert model.reference_sha256 is not None
-    reference = against(Reference.from_bytes(store.models.reference(model.reference_sha256)), one, store)
-    rows = decode_rows(store.baselines.content(other.id))
+    training = Reference.from_bytes(store.models.reference(model.reference_sha256))
+    reference = load_baseline(store, training, first)
+    rows = decode_rows(store.baselines.content(second.id))
     test = run_window_test(reference, Window.of_rows(reference, rows), 0.01, rng)
-    lines = [f"{other.label} compared with {one.label}: {test.sentence} (p {test.p_value:.2g})"]
+    lines = [f"{second.label} compared with {first.label}: {test.sentence} (p {test.p_value:.2g})"]
     return "\n".join([*lines, *(f"  {check.sentence}" for check in test.checks)])
 
 
-def _gap(
+def _difference_from_training(
     reference: Reference, window: Window, settings: MonitorSettings, rng: np.random.Generator
 ) -> dict[str, object]:
-    """How far the accepted window lies from training, and what it costs: reported once."""
+    """How the accepted window differs from training, and how much accuracy that costs. It is reported once."""
     test = run_window_test(reference, window, settings.alpha, rng)
     try:
-        harm: dict[str, object] | None = asdict(estimate_rows(reference, window.rows))
+        accuracy: dict[str, object] | None = asdict(estimate_rows(reference, window.rows))
     except NoEstimate:
-        harm = None
+        accuracy = None
     return {
         "detected": test.detected,
         "p_value": test.p_value,
         "cause": test.cause.value,
         "sentence": test.sentence,
         "checks": {check.name: check.sentence for check in test.checks},
-        "accuracy": harm,
+        "accuracy": accuracy,
     }
 
 
 def encode_rows(rows: Rows) -> bytes:
-    """Rows as arrays, embeddings as float16."""
+    """Rows as the content of a safetensors file; embeddings are kept as float16."""
     scale = float16_scale(rows.embeddings)
     arrays = {
         "embeddings": (rows.embeddings / scale).astype(np.float16),

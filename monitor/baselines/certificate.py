@@ -1,4 +1,7 @@
-"""Does this configuration keep its promise on these very rows, and how soon would it notice? (A/A test and power card)"""
+"""The certificate of a configuration: whether it keeps its promise on these very rows, and how soon it notices a change.
+
+The first is an A/A test, the second a power analysis, both by resampling the rows.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from monitor.alarm.streams import alarms_among, numbers
+from monitor.alarm.streams import make_alarms_among, stream_values
 from monitor.checks.window_test import groups_of
 from monitor.reference.profile import Reference
 from monitor.reference.rows import RowIndices, Rows
@@ -80,6 +83,14 @@ class Certificate:
         return lines
 
 
+@dataclass(frozen=True)
+class _AlarmSetup:
+    """How the alarms of a learner are set: how many classes it has, and N, the promise of all alarms together."""
+
+    classes: int
+    promise: float
+
+
 def certify(reference: Reference, promise: float, rng: np.random.Generator) -> Certificate:
     """Replay resampled rows of the reference through the very configuration.
 
@@ -91,96 +102,110 @@ def certify(reference: Reference, promise: float, rng: np.random.Generator) -> C
         rng: all randomness.
     """
     rows = reference.held_out.take(reference.held_out.finite)
-    m = len(rows)
-    if m < FEWEST_ROWS:
-        reason = f"{m} usable rows are too few to promise anything: give {FEWEST_ROWS} or more."
+    if len(rows) < FEWEST_ROWS:
+        reason = f"{len(rows)} usable rows are too few to promise anything: give {FEWEST_ROWS} or more."
         return Certificate(promise, 0, 0, 0, 0.0, 0, 0, WINDOW_ALPHA, {}, False, reason)
     length = int(np.clip(promise / 20, 50, 500))
-    watched, classes = numbers(rows), len(reference.class_names)
-    rang = 0
-    for _ in range(STREAMS_REPLAYED):
-        world, stream = (_at(watched, rng.integers(m, size=size)) for size in (m, length))
-        rang += _rings_within(world, classes, promise, stream, rng) is not None
+    setup, streams = _AlarmSetup(len(reference.class_names), promise), stream_values(rows)
+    false_alarms = _count_false_alarms(setup, streams, length, rng)
     allowed = STREAMS_REPLAYED * length / promise
-    detected, windows = _window_detections(reference, rng)
+    detected, windows = _count_false_detections(reference, rng)
     reasons = []
-    if stats.poisson.sf(rang - 1, allowed) < BROKEN:
-        reasons.append(f"{rang} of {STREAMS_REPLAYED} shift-free streams rang, and the promise allows {allowed:.0f}")
+    if stats.poisson.sf(false_alarms - 1, allowed) < BROKEN:
+        reasons.append(
+            f"{false_alarms} of {STREAMS_REPLAYED} shift-free streams rang, and the promise allows {allowed:.0f}"
+        )
     if stats.binom.sf(detected - 1, max(windows, 1), WINDOW_ALPHA) < BROKEN:
         reasons.append(f"{detected} of {windows} shift-free windows were called shifted, at level {WINDOW_ALPHA:g}")
+    flagged = _flagged_rows(reference, rows)
     return Certificate(
         promise=promise,
         streams=STREAMS_REPLAYED,
         length=length,
-        false_alarms=rang,
+        false_alarms=false_alarms,
         allowed_false_alarms=allowed,
         windows=windows,
         false_detections=detected,
         window_alpha=WINDOW_ALPHA,
-        delays={f"{share:g}": _delay(reference, rows, watched, promise, share, rng) for share in SHARES},
+        delays={f"{share:g}": _median_delay(setup, streams, flagged, share, rng) for share in SHARES},
         passed=not reasons,
         reason="" if not reasons else f"The promise does not hold on these rows: {' and '.join(reasons)}.",
     )
 
 
-def first_change(
+def find_first_change(
     reference: Reference, earlier: Rows, later: Rows, promise: float, rng: np.random.Generator
 ) -> int | None:
-    """Whether rows in order of time change among themselves: the place in `later` where an alarm ranked among
-    `earlier` rings; None if it stays quiet."""
-    return _rings_within(numbers(earlier), len(reference.class_names), promise, numbers(later), rng)
+    """Whether rows in order of time change among themselves: the index in `later` of the row at which an alarm ranked
+    among `earlier` rings; None if it stays quiet."""
+    setup = _AlarmSetup(len(reference.class_names), promise)
+    return _first_ring(setup, stream_values(earlier), stream_values(later), rng)
 
 
-def _at(watched: Mapping[str, Floats], places: RowIndices) -> dict[str, Floats]:
-    return {name: values[places] for name, values in watched.items()}
+def _take(streams: Mapping[str, Floats], row_indices: RowIndices) -> dict[str, Floats]:
+    return {name: values[row_indices] for name, values in streams.items()}
 
 
-def _rings_within(
-    baseline: Mapping[str, Floats], classes: int, promise: float, stream: Mapping[str, Floats], rng: np.random.Generator
+def _first_ring(
+    setup: _AlarmSetup, baseline: Mapping[str, Floats], streams: Mapping[str, Floats], rng: np.random.Generator
 ) -> int | None:
-    first: list[int] = []
-    for name, alarm in alarms_among(baseline, classes, promise, int(rng.integers(2**31))).items():
-        if alarm.update(stream[name]) and alarm.since is not None:
-            first.append(alarm.since)
-    return min(first) if first else None
+    """The index of the prediction at which the first alarm, ranked among `baseline`, rings; None if all stay quiet."""
+    rings: list[int] = []
+    alarms = make_alarms_among(baseline, setup.classes, setup.promise, int(rng.integers(2**31)))
+    for name, alarm in alarms.items():
+        if alarm.update(streams[name]) and alarm.since is not None:
+            rings.append(alarm.since)
+    return min(rings) if rings else None
 
 
-def _window_detections(reference: Reference, rng: np.random.Generator) -> tuple[int, int]:
+def _count_false_alarms(
+    setup: _AlarmSetup, streams: Mapping[str, Floats], length: int, rng: np.random.Generator
+) -> int:
+    """How many of `STREAMS_REPLAYED` shift-free streams of this length ring."""
+    count = len(next(iter(streams.values())))
+    false_alarms = 0
+    for _ in range(STREAMS_REPLAYED):
+        baseline, stream = (_take(streams, rng.integers(count, size=size)) for size in (count, length))
+        false_alarms += _first_ring(setup, baseline, stream, rng) is not None
+    return false_alarms
+
+
+def _count_false_detections(reference: Reference, rng: np.random.Generator) -> tuple[int, int]:
+    """How many shift-free windows are called shifted at `WINDOW_ALPHA`, and of how many; none where rows are too few."""
     features = features_of(reference)
-    m = len(features.held_out)
-    size = min(WINDOW_ROWS, m // 4)
+    count = len(features.held_out)
+    size = min(WINDOW_ROWS, count // 4)
     if size < 10:
         return 0, 0
     detected = 0
     for _ in range(WINDOWS_REPLAYED):
-        order = rng.permutation(m)
-        before = features.held_out[order[size : size + 5 * size]]
-        gaps = permuted_gaps(before, features.held_out[order[:size]], WINDOW_DRAWS, rng)
+        order = rng.permutation(count)
+        reference_rows = features.held_out[order[size : size + 5 * size]]
+        gaps = permuted_gaps(reference_rows, features.held_out[order[:size]], WINDOW_DRAWS, rng)
         detected += max_t_test(gaps, features.blocks, groups_of(features)).p_value <= WINDOW_ALPHA
     return detected, WINDOWS_REPLAYED
 
 
-def _delay(
-    reference: Reference,
-    rows: Rows,
-    watched: Mapping[str, Floats],
-    promise: float,
-    share: float,
-    rng: np.random.Generator,
-) -> float | None:
-    """The median number of predictions until this share of flagged inputs is noticed."""
+def _flagged_rows(reference: Reference, rows: Rows) -> RowIndices:
+    """The indices of rows that are flagged; that of the strangest row where none is."""
     flagged = np.flatnonzero(rows.scores >= reference.threshold)
-    if flagged.size == 0:
-        flagged = np.array([int(rows.scores.argmax())])
+    return flagged if flagged.size else np.array([int(rows.scores.argmax())])
+
+
+def _median_delay(
+    setup: _AlarmSetup, streams: Mapping[str, Floats], flagged: RowIndices, share: float, rng: np.random.Generator
+) -> float | None:
+    """The median number of predictions until this share of flagged inputs is noticed; None beyond `LONGEST_DELAY`."""
+    count = len(next(iter(streams.values())))
     delays = []
     for _ in range(POWER_STREAMS):
-        places: RowIndices = rng.integers(len(rows), size=LONGEST_DELAY)
+        row_indices: RowIndices = rng.integers(count, size=LONGEST_DELAY)
         unknown = rng.uniform(size=LONGEST_DELAY) < share
-        places[unknown] = rng.choice(flagged, size=int(unknown.sum()))
-        rang = _rings_within(watched, len(reference.class_names), promise, _at(watched, places), rng)
-        delays.append(np.inf if rang is None else rang + 1)
-    middle = float(np.median(delays))
-    return middle if np.isfinite(middle) else None
+        row_indices[unknown] = rng.choice(flagged, size=int(unknown.sum()))
+        ring = _first_ring(setup, streams, _take(streams, row_indices), rng)
+        delays.append(np.inf if ring is None else ring + 1)
+    median = float(np.median(delays))
+    return median if np.isfinite(median) else None
 
 
 def _duration(days: float) -> str:

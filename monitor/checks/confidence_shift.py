@@ -17,21 +17,21 @@ class ConfidenceShift:
     blocks: tuple[str, ...] = ("ks softmax", "ks confidence")
 
     def describe(self, reference: Reference, window: Window, rng: np.random.Generator) -> Finding:
-        before, now = reference.held_out.confidences, window.rows.confidences
-        if before is None or now is None or not window.rows.finite.any():
+        held_out, recorded = reference.held_out.confidences, window.rows.confidences
+        if held_out is None or recorded is None or not window.rows.finite.any():
             raise NotApplicable("This learner gives no confidence in one class.")
-        finite = now[window.rows.finite]
+        finite = recorded[window.rows.finite]
         # Rounded, so that differences in the last bits of almost sure predictions are ties and not ranks.
-        distance = float(stats.ks_2samp(np.round(before, 4), np.round(finite, 4), method="asymp").statistic)
-        means = float(before.mean()), float(finite.mean())
-        direction = "less" if means[1] < means[0] else "more"
-        averages = f"{means[1]:.1%} on average, {means[0]:.1%} in {reference.compared_with}"
+        distance = float(stats.ks_2samp(np.round(held_out, 4), np.round(finite, 4), method="asymp").statistic)
+        held_out_mean, window_mean = float(held_out.mean()), float(finite.mean())
+        direction = "less" if window_mean < held_out_mean else "more"
+        averages = f"{window_mean:.1%} on average, {held_out_mean:.1%} in {reference.compared_with}"
         return Finding(
             effect=distance,
             effect_name="largest gap between the two distributions",
             quiet=f"The learner is as sure of itself as before: {averages}.",
             loud=f"The learner is {direction} sure of itself than before: {averages}.",
-            detail={"training_mean": means[0], "window_mean": means[1]},
+            detail={"training_mean": held_out_mean, "window_mean": window_mean},
         )
 
     def matters(self, effect: float, matters: MaterialEffects) -> bool:

@@ -23,16 +23,17 @@ class CovariateShift:
         finite = window.rows.embeddings[window.rows.finite]
         if 2 * len(finite) <= len(window.rows):
             raise NotApplicable(f"Only {len(finite):,} embeddings of this window are finite: see those flagged.")
-        held_out = reference.held_out.embeddings
-        before, now = (unit_rows(sample(rows, ROWS_PER_SIDE, rng)) for rows in (held_out, finite))
-        area = separability(before, now, rng)
-        apart = f"one direction tells production apart with AUC {area:.2f} (0.50 = not at all, 1.00 = wholly)"
+        held_out, recorded = (
+            unit_rows(sample(rows, ROWS_PER_SIDE, rng)) for rows in (reference.held_out.embeddings, finite)
+        )
+        area = separability(held_out, recorded, rng)
+        separation = f"one direction tells production apart with AUC {area:.2f} (0.50 = not at all, 1.00 = wholly)"
         return Finding(
             effect=area,
             effect_name="separability of window and reference (AUC)",
-            quiet=f"Inputs look to the learner as they did in {reference.compared_with}: {apart}.",
-            loud=f"Inputs look different to the learner than in {reference.compared_with}: {apart}.",
-            detail={"reference_rows": len(before), "window_rows": len(now)},
+            quiet=f"Inputs look to the learner as they did in {reference.compared_with}: {separation}.",
+            loud=f"Inputs look different to the learner than in {reference.compared_with}: {separation}.",
+            detail={"reference_rows": len(held_out), "window_rows": len(recorded)},
         )
 
     def matters(self, effect: float, matters: MaterialEffects) -> bool:

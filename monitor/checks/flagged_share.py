@@ -24,14 +24,14 @@ class FlaggedShare:
         share, expected = window.flagged_share, law.expected_share
         low, high = law.interval(window.total)
         counts = f"{window.flagged_total:,} of {window.total:,} inputs ({share:.1%}) are unlike training data"
-        usual = f"{low:.1%} to {high:.1%} would be if nothing had changed"
-        stranger = float(window.rows.scores[window.rows.finite].mean()) if window.rows.finite.any() else np.inf
-        scores = f"Their mean out-of-domain score is {stranger:.2f}, {reference.held_out.scores.mean():.2f} before."
+        expectation = f"{low:.1%} to {high:.1%} would be if nothing had changed"
+        mean_score = float(window.rows.scores[window.rows.finite].mean()) if window.rows.finite.any() else np.inf
+        scores = f"Their mean out-of-domain score is {mean_score:.2f}, {reference.held_out.scores.mean():.2f} before."
         return Finding(
             effect=share - expected,
             effect_name="excess share of flagged inputs",
-            quiet=f"{counts}; {usual}.",
-            loud=f"{counts}; {usual}. {scores}",
+            quiet=f"{counts}; {expectation}.",
+            loud=f"{counts}; {expectation}. {scores}",
             detail={"expected_share": expected, "expected_low": low, "expected_high": high},
         )
 

@@ -18,17 +18,19 @@ class LabelShift:
     blocks: tuple[str, ...] = ("classes", "mean softmax")
 
     def describe(self, reference: Reference, window: Window, rng: np.random.Generator) -> Finding:
-        before, now = reference.held_out.class_indices, window.rows.class_indices
-        if before is None or now is None or reference.held_out.logits is None:
+        held_out, recorded = reference.held_out.class_indices, window.rows.class_indices
+        if held_out is None or recorded is None or reference.held_out.logits is None:
             raise NotApplicable("This learner does not predict one class of several.")
-        number = reference.held_out.logits.shape[1]
-        finite = now[window.rows.finite]
-        shares = [np.bincount(rows, minlength=number) / max(rows.size, 1) for rows in (before, finite)]
-        change = shares[1] - shares[0]
+        classes = reference.held_out.logits.shape[1]
+        held_out_shares, window_shares = (
+            np.bincount(rows, minlength=classes) / max(rows.size, 1)
+            for rows in (held_out, recorded[window.rows.finite])
+        )
+        change = window_shares - held_out_shares
         moved = float(np.abs(change).sum() / 2)
         names = reference.class_names
         order = np.argsort(-np.abs(change), kind="stable")[:CLASSES_IN_DETAIL]
-        most = "; ".join(f"{names[i]}: {shares[0][i]:.0%} → {shares[1][i]:.0%}" for i in order[:3])
+        most = "; ".join(f"{names[i]}: {held_out_shares[i]:.0%} → {window_shares[i]:.0%}" for i in order[:3])
         return Finding(
             effect=moved,
             effect_name="share of predictions that moved to other classes",
@@ -36,7 +38,8 @@ class LabelShift:
             loud=f"The mix of predicted classes has moved by {moved:.1%}. Most of all {most}.",
             detail={
                 "classes": [
-                    {"class": names[i], "training": float(shares[0][i]), "window": float(shares[1][i])} for i in order
+                    {"class": names[i], "training": float(held_out_shares[i]), "window": float(window_shares[i])}
+                    for i in order
                 ]
             },
         )

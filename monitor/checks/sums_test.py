@@ -1,7 +1,7 @@
 """Is a window that is known by its sums alone like the reference's rows, or like another window?
 
-What permuting rows tells of chance, normal draws with the covariance of the reference's rows tell here: exact only for many
-rows, so that small windows are refused.
+Rows that are not kept can't be permuted. The law of chance comes from normal draws with the covariance of the reference's
+rows instead; that is exact only for many rows, so that small windows are refused.
 """
 
 from dataclasses import dataclass
@@ -49,33 +49,35 @@ def check_sums(
         BadInput: sums of another reference, or of fewer than 200 rows.
     """
     features = features_of(reference)
-    for one in (sums,) if against is None else (sums, against):
-        if one.features_sha256 != features.sha256:
+    for window_sums in (sums,) if against is None else (sums, against):
+        if window_sums.features_sha256 != features.sha256:
             raise BadInput("These sums were made with another reference.", field="sums")
-        if one.count < FEWEST_ROWS:
+        if window_sums.count < FEWEST_ROWS:
             raise BadInput(
-                f"Sums of {one.count:,} rows are too few for this test, which needs {FEWEST_ROWS}: check the rows "
+                f"Sums of {window_sums.count:,} rows are too few for this test, which needs {FEWEST_ROWS}: check the rows "
                 "themselves.",
                 field="sums",
             )
     if against is None:
-        centre, others, draws = features.centre.astype(np.float64), len(features.held_out), features.normal_draws
+        mean, count, draws = features.centre.astype(np.float64), len(features.held_out), features.normal_draws
     else:
-        centre, others, draws = against.features / against.count, against.count, _draws(features, sums + against)
-    seen = sums.features / sums.count - centre
-    scale = np.float32(np.sqrt(1 / others + 1 / sums.count))
-    gaps = np.concatenate([seen[None].astype(np.float32), draws * scale])
-    family = max_t_test(gaps, features.blocks, groups_of(features))
-    checks = {name: group.adjusted for name, group in family.groups.items()}
-    return WindowSumsTest(family.p_value <= alpha, family.p_value, checks, sums.flagged / sums.count, sums.count)
+        mean, count, draws = against.features / against.count, against.count, _normal_draws(features, sums + against)
+    gap = sums.features / sums.count - mean
+    scale = np.float32(np.sqrt(1 / count + 1 / sums.count))
+    gaps = np.concatenate([gap[None].astype(np.float32), draws * scale])
+    result = max_t_test(gaps, features.blocks, groups_of(features))
+    checks = {name: group.adjusted for name, group in result.groups.items()}
+    return WindowSumsTest(result.p_value <= alpha, result.p_value, checks, sums.flagged / sums.count, sums.count)
 
 
-def _draws(features: RowFeatures, both: WindowSums) -> Floats32:
-    """Normal draws with the correlations of the reference's rows, and the variances of these windows' own rows: where both
-    have shifted they vary as the reference's never did."""
-    usual, now = features.held_out.std(axis=0), np.sqrt(both.variances).astype(np.float32)
-    known = usual > _NEARLY_CONSTANT
-    draws: Floats32 = features.normal_draws * np.divide(now, usual, out=np.zeros_like(now), where=known)
+def _normal_draws(features: RowFeatures, both: WindowSums) -> Floats32:
+    """Normal draws with the correlations of the reference's rows, and the variances of both windows' own rows: where both
+    have shifted, their rows vary as the reference's never did."""
+    reference_spread = features.held_out.std(axis=0)
+    spread = np.sqrt(both.variances).astype(np.float32)
+    varies = reference_spread > _NEARLY_CONSTANT
+    factors = np.divide(spread, reference_spread, out=np.zeros_like(spread), where=varies)
+    draws: Floats32 = features.normal_draws * factors
     rng = np.random.default_rng(_SEED)
-    draws[:, ~known] = rng.standard_normal((len(draws), int((~known).sum())), dtype=np.float32) * now[~known]
+    draws[:, ~varies] = rng.standard_normal((len(draws), int((~varies).sum())), dtype=np.float32) * spread[~varies]
     return draws

@@ -48,43 +48,42 @@ def judge(
             `settings`.
     """
     level = settings.alpha if alert_alpha is None else min(alert_alpha, settings.alpha)
-    missing = settings.minimum_rows - window.total
-    if missing > 0:
-        sentence = f"Not enough data yet: {window.total:,} predictions; {missing:,} more are needed for a verdict."
+    missing_rows = settings.minimum_rows - window.total
+    if missing_rows > 0:
+        sentence = f"Not enough data yet: {window.total:,} predictions; {missing_rows:,} more are needed for a verdict."
         return no_verdict(Verdict.NOT_ENOUGH_DATA, sentence, checks)
     test = run_window_test(reference, window, settings.alpha, rng, checks, finest=level)
     by_name = {check.name: check for check in checks}
-    found = {one.name: _weigh(one, by_name[one.name], settings, reference, level) for one in test.checks}
-    found |= {one.name: _silent(one) for one in test.silent}
-    results = (*(found[check.name] for check in checks), _accuracy(reference, window, test, settings))
-    return _sum_up(window, reference, test, results)
+    results = {outcome.name: _judge_check(outcome, by_name[outcome.name], settings, level) for outcome in test.checks}
+    results |= {skipped.name: _skipped_result(skipped) for skipped in test.silent}
+    in_order = (*(results[check.name] for check in checks), _judge_accuracy(reference, window, test, settings))
+    return _sum_up(window, reference, test, in_order)
 
 
-def _weigh(
-    one: WindowCheck, check: Check, settings: MonitorSettings, reference: Reference, level: float
-) -> CheckResult:
-    shifted = one.detected and check.matters(one.effect, settings.matters)
-    sentence = one.sentence
-    if one.detected and not shifted:
+def _judge_check(outcome: WindowCheck, check: Check, settings: MonitorSettings, level: float) -> CheckResult:
+    shifted = outcome.detected and check.matters(outcome.effect, settings.matters)
+    sentence = outcome.sentence
+    if outcome.detected and not shifted:
         sentence += " The difference is certain, but smaller than what is set to matter."
     return CheckResult(
-        check=one.name,
+        check=outcome.name,
         verdict=Verdict.SHIFTED if shifted else Verdict.OK,
         sentence=sentence,
-        statistic=one.statistic,
-        p_value=one.p_value,
-        effect=one.effect,
-        effect_name=one.effect_name,
-        detail={**one.detail, "statistic": one.statistic_name, "alert": shifted and one.p_value <= level},
+        statistic=outcome.statistic,
+        p_value=outcome.p_value,
+        effect=outcome.effect,
+        effect_name=outcome.effect_name,
+        detail={**outcome.detail, "statistic": outcome.statistic_name},
+        alerting=shifted and outcome.p_value <= level,
     )
 
 
-def _silent(one: SkippedCheck) -> CheckResult:
-    return CheckResult(one.name, Verdict.FAILED if one.failed else Verdict.NOT_APPLICABLE, one.reason)
+def _skipped_result(skipped: SkippedCheck) -> CheckResult:
+    return CheckResult(skipped.name, Verdict.FAILED if skipped.failed else Verdict.NOT_APPLICABLE, skipped.reason)
 
 
-def _accuracy(reference: Reference, window: Window, test: WindowTest, settings: MonitorSettings) -> CheckResult:
-    """Whether it does harm: the severity of a shift. No part of the checks' error rate, and no alert of its own."""
+def _judge_accuracy(reference: Reference, window: Window, test: WindowTest, settings: MonitorSettings) -> CheckResult:
+    """How much accuracy a shift costs: its severity. It is no part of the checks' error rate, and raises no alert."""
     try:
         estimate = estimate_rows(reference, window.rows)
     except NoEstimate as reason:
@@ -102,28 +101,28 @@ def _accuracy(reference: Reference, window: Window, test: WindowTest, settings: 
             "low": estimate.low,
             "high": estimate.high,
             "held_out": estimate.held_out,
-            "alert": False,
         },
+        alerting=False,
     )
 
 
 def _sum_up(window: Window, reference: Reference, test: WindowTest, results: tuple[CheckResult, ...]) -> Judgement:
-    shifted = [result for result in results if result.verdict is Verdict.SHIFTED and result.check != ACCURACY]
+    checks = [result for result in results if result.check != ACCURACY]
+    shifted = [result for result in checks if result.verdict is Verdict.SHIFTED]
     harm = [result.sentence for result in results if result.check == ACCURACY and result.verdict is Verdict.SHIFTED]
     failed = [result for result in results if result.verdict is Verdict.FAILED]
-    judged = [result for result in results if result.verdict is Verdict.OK and result.check != ACCURACY]
-    after = f" {len(failed)} of {len(results)} checks failed; see below." if failed else ""
+    failures = f" {len(failed)} of {len(results)} checks failed; see below." if failed else ""
     if shifted:
         sentences = [test.sentence, *harm, *(result.sentence for result in shifted)]
-        return Judgement(Verdict.SHIFTED, " ".join(sentences) + after, results, test)
-    if judged:
+        return Judgement(Verdict.SHIFTED, " ".join(sentences) + failures, results, test)
+    if any(result.verdict is Verdict.OK for result in checks):
         sentence = f"Nothing has changed: {window.total:,} predictions look like {reference.compared_with}."
-        return Judgement(Verdict.OK, sentence + after, results, test)
+        return Judgement(Verdict.OK, sentence + failures, results, test)
     if failed:
-        return Judgement(Verdict.FAILED, "No check could be made." + after, results, test)
+        return Judgement(Verdict.FAILED, "No check could be made." + failures, results, test)
     return Judgement(Verdict.NOT_APPLICABLE, "No check applies to this learner.", results, test)
 
 
-def no_verdict(why: Verdict, sentence: str, checks: Sequence[Check] = CHECKS) -> Judgement:
-    """The judgement of a window on which no check could be run, for one reason."""
-    return Judgement(why, sentence, tuple(CheckResult(check.name, why, sentence) for check in checks))
+def no_verdict(verdict: Verdict, sentence: str, checks: Sequence[Check] = CHECKS) -> Judgement:
+    """The judgement of a window on which no check could be run, for the reason in the sentence."""
+    return Judgement(verdict, sentence, tuple(CheckResult(check.name, verdict, sentence) for check in checks))

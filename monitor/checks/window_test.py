@@ -13,7 +13,7 @@ from monitor.reference.profile import Reference
 from monitor.reference.window import Window
 from monitor.shift.attribution import SHOWN, ClassShare, class_mix, witnesses
 from monitor.shift.diagnosis import SENTENCES, Cause, cause_of, measure_evidence
-from monitor.shift.max_t import MaxTResult, max_t_test
+from monitor.shift.max_t import GroupPValue, MaxTResult, max_t_test
 from monitor.shift.permutation import number_of_permutations, permuted_gaps
 from monitor.shift.row_features import RowFeatures, features_of
 from store.errors import BadInput
@@ -60,8 +60,8 @@ class WindowTest:
 
     `detected` is the one verdict: in a window without a shift it is True with probability alpha at most. `p_value` is
     its p-value, at least `1/(draws + 1)`. `cause` says what kind of shift it is. `classes` are the class shares that
-    moved most, first, and `witnesses` the places of the rows that are most typical of the difference, most typical
-    first; both empty where nothing was detected. `silent` are checks that could not be made.
+    moved most, first, and `witnesses` the indices of the rows that are most typical of the difference, most typical
+    first; both empty where nothing was detected. `silent` are the checks that could not be made.
     """
 
     detected: bool
@@ -127,65 +127,78 @@ def run_window_test(
     # A generator for each purpose: one more check never changes the numbers of another.
     for_test, for_cause, for_classes, *for_checks = rng.spawn(3 + len(checks))
     features = features_of(reference)
-    now = features.rows(window.rows)
-    family = _family(features, now, alpha, for_test, checks)
-    if finest is not None and finest < alpha and family.p_value <= min(alpha, 2 / (family.draws + 1)):
+    rows = features.rows(window.rows)
+    result = _permutation_test(features, rows, alpha, for_test, checks)
+    if finest is not None and finest < alpha and result.p_value <= min(alpha, 2 / (result.draws + 1)):
         # As small as these draws can tell: draw more. Both tests have to say so, which only lowers the error.
-        family = _family(features, now, finest, for_test, checks)
-    found: list[WindowCheck] = []
-    silent: list[SkippedCheck] = []
-    for check, stream in zip(checks, for_checks, strict=True):
-        one = _described(check, reference, window, family, alpha, stream)
-        (found if isinstance(one, WindowCheck) else silent).append(one)  # type: ignore[arg-type]
-    detected = family.p_value <= alpha
+        result = _permutation_test(features, rows, finest, for_test, checks)
+    outcomes = [
+        _describe_check(check, reference, window, result.groups.get(check.name), alpha, generator)
+        for check, generator in zip(checks, for_checks, strict=True)
+    ]
+    detected = result.p_value <= alpha
     cause = Cause.NOTHING
     if detected:
-        cause = cause_of(measure_evidence(reference, window, features, now, for_cause), alpha)
+        cause = cause_of(measure_evidence(reference, window, features, rows, for_cause), alpha)
     return WindowTest(
         detected=detected,
-        p_value=family.p_value,
+        p_value=result.p_value,
         alpha=alpha,
         cause=cause,
         sentence=SENTENCES[cause],
-        checks=tuple(found),
-        classes=_classes(reference, window, cause, for_classes),
-        witnesses=witnesses(features, now, SHOWN) if detected else np.zeros(0, np.int64),
-        silent=tuple(silent),
+        checks=tuple(outcome for outcome in outcomes if isinstance(outcome, WindowCheck)),
+        classes=_moved_classes(reference, window, cause, for_classes),
+        witnesses=witnesses(features, rows, SHOWN) if detected else np.zeros(0, np.int64),
+        silent=tuple(outcome for outcome in outcomes if isinstance(outcome, SkippedCheck)),
         n=len(window.rows),
-        draws=family.draws,
+        draws=result.draws,
     )
 
 
-def _classes(reference: Reference, window: Window, cause: Cause, rng: np.random.Generator) -> tuple[ClassShare, ...]:
+def _moved_classes(
+    reference: Reference, window: Window, cause: Cause, rng: np.random.Generator
+) -> tuple[ClassShare, ...]:
     if cause is Cause.NOTHING:
         return ()
     # Where rows within a class have changed too, the confusion of held-out rows tells nothing of true classes.
     return tuple(class_mix(reference, window.rows, rng, true_classes=cause is Cause.LABEL_SHIFT))
 
 
-def _family(
-    features: RowFeatures, now: npt.NDArray[np.float32], alpha: float, rng: np.random.Generator, checks: Sequence[Check]
+def _permutation_test(
+    features: RowFeatures,
+    rows: npt.NDArray[np.float32],
+    alpha: float,
+    rng: np.random.Generator,
+    checks: Sequence[Check],
 ) -> MaxTResult:
-    before = features.held_out
-    enough = max(REFERENCE_ROWS, REFERENCE_ROWS_PER_ROW * len(now))
-    if len(before) > enough:
-        before = before[np.sort(rng.choice(len(before), enough, replace=False))]
-    gaps = permuted_gaps(before, now, number_of_permutations(len(before) + len(now), alpha), rng)
+    """The statistics of all checks, by permutations of the window's rows and the reference's."""
+    reference_rows = features.held_out
+    sufficient = max(REFERENCE_ROWS, REFERENCE_ROWS_PER_ROW * len(rows))
+    if len(reference_rows) > sufficient:
+        reference_rows = reference_rows[np.sort(rng.choice(len(reference_rows), sufficient, replace=False))]
+    permutations = number_of_permutations(len(reference_rows) + len(rows), alpha)
+    gaps = permuted_gaps(reference_rows, rows, permutations, rng)
     return max_t_test(gaps, features.blocks, groups_of(features, checks))
 
 
 def groups_of(features: RowFeatures, checks: Sequence[Check] = CHECKS) -> dict[str, tuple[str, ...]]:
-    """Which blocks answer which check's question; checks without any are left out."""
-    named = {
+    """Names of the blocks that answer each check's question, by the check's name; checks without any are left out."""
+    groups = {
         check.name: tuple(block.name for block in features.blocks if block.name.startswith(check.blocks))
         for check in checks
     }
-    return {name: blocks for name, blocks in named.items() if blocks}
+    return {name: blocks for name, blocks in groups.items() if blocks}
 
 
-def _described(
-    check: Check, reference: Reference, window: Window, family: MaxTResult, alpha: float, rng: np.random.Generator
+def _describe_check(
+    check: Check,
+    reference: Reference,
+    window: Window,
+    group: GroupPValue | None,
+    alpha: float,
+    rng: np.random.Generator,
 ) -> WindowCheck | SkippedCheck:
+    """What one check found: its size and words, and the p-value of its group of statistics; None where it has none."""
     try:
         finding = check.describe(reference, window, rng)
     except NotApplicable as reason:
@@ -193,21 +206,20 @@ def _described(
     except Exception as error:
         logger.exception("the check %s failed", check.name)
         return SkippedCheck(check.name, f"This check failed: {type(error).__name__}: {error}", failed=True)
-    weighed = family.groups.get(check.name)
-    if weighed is None:
+    if group is None:
         return SkippedCheck(check.name, "The reference has nothing that this check could look at.", failed=False)
-    if not np.isfinite([weighed.statistic, weighed.adjusted, finding.effect]).all():
+    if not np.isfinite([group.statistic, group.adjusted, finding.effect]).all():
         return SkippedCheck(check.name, f"This check failed: its effect is {finding.effect}.", failed=True)
-    detected = weighed.adjusted <= alpha
+    detected = group.adjusted <= alpha
     return WindowCheck(
         name=check.name,
-        statistic=weighed.statistic,
-        statistic_name=weighed.strongest,
-        p_value=weighed.adjusted,
+        statistic=group.statistic,
+        statistic_name=group.strongest,
+        p_value=group.adjusted,
         effect=finding.effect,
         effect_name=finding.effect_name,
         detected=detected,
         sentence=finding.loud if detected else finding.quiet,
         loud=finding.loud,
-        detail={**finding.detail, "p_value_alone": weighed.p_value},
+        detail={**finding.detail, "p_value_alone": group.p_value},
     )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from monitor.baselines.baseline import comparison
+from monitor.baselines.baseline import load_comparison
 from monitor.history.aggregate import Part, Place, aggregate, features_sha256
 from monitor.history.slices import Slices
 from monitor.reference.profile import Reference
@@ -49,7 +49,7 @@ def mend(store: Store, model: ModelRecord, now: datetime, fence: Fence) -> int:
     wrong = sorted((hour for hour in {*recorded, *known} if recorded.get(hour) != known.get(hour)), reverse=True)
     if not wrong:
         return 0
-    reference = None if model.reference_sha256 is None else comparison(store, model)[0]
+    reference = None if model.reference_sha256 is None else load_comparison(store, model).reference
     slices, rows, mended = Slices(), 0, 0
     for hour in wrong:
         held = store.predictions.count_between(model.sha256, hour - _INSTANT, hour + _HOUR - _INSTANT)

@@ -1,167 +1,166 @@
 """Evidence: what a run that raised an alert was made from, so that the same numbers come out again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-import numpy as np
-
-from monitor.alarm.advance import AlarmAdvance, advance_alarms
-from monitor.baselines.baseline import against
-from monitor.checks.verdict import Judgement, judge
-from monitor.reference.profile import Reference
-from monitor.reference.window import Window
-from monitor.seed import generator
+from monitor.alarm.advance import AlarmAdvance
+from monitor.passes.monitor_pass import MonitorPass
 from monitor.settings import MonitorSettings
-from store.errors import NotFound
 from store.repositories.alarms import AlarmRecord
-from store.repositories.baselines import BaselineRecord
-from store.repositories.predictions import RecordedWindow
-from store.repositories.runs import CheckResult, RunRecord
-from store.store import Store
+from store.repositories.runs import RunRecord
 
-_NUMBERS = ("statistic", "p_value", "effect")
-# Sums in another order, on another machine or version of a library, differ in their last digits.
-_TOLERANCE = 1e-6
+# They change no number, and an address may hold a secret.
+_SETTINGS_LEFT_OUT = {"destinations", "public_url"}
 
 
 @dataclass(frozen=True)
-class Line:
-    """One number of one check, then and now."""
+class FrozenAlarm:
+    """The state in which an alarm began the look: as JSON, the hash of the rows it ranks among, and what it had judged."""
 
-    check: str
-    number: str
-    then: float | None
-    now: float | None
+    state: str
+    ranked_among: str
+    judged_until: datetime
 
-    @property
-    def same(self) -> bool:
-        if self.then is None or self.now is None:
-            return self.then is self.now
-        return bool(np.isclose(self.then, self.now, rtol=_TOLERANCE, atol=1e-12))
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"state": self.state, "ranked_among": self.ranked_among, "until": self.judged_until.isoformat()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote."""
+        return cls(document["state"], document["ranked_among"], datetime.fromisoformat(document["until"]))
 
 
 @dataclass(frozen=True)
-class Replay:
-    """A run made again from its evidence. `missing` predictions are no longer in the record."""
+class FrozenAlarms:
+    """What the sequential alarms went on from: their states by stream, and the hash of the rows they rank among."""
 
-    run: RunRecord
-    lines: tuple[Line, ...]
-    missing: int
-    versions: tuple[str, str]
+    promise: float
+    states: Mapping[str, FrozenAlarm]
+    ranked_among: str
 
-    @property
-    def same(self) -> bool:
-        return self.missing == 0 and all(line.same for line in self.lines)
-
-
-def freeze(
-    run: RunRecord,
-    recorded: RecordedWindow,
-    settings: MonitorSettings,
-    baseline: BaselineRecord | None,
-    alert_alpha: float,
-    look: AlarmAdvance | None,
-    since: datetime,
-) -> dict[str, Any]:
-    """The evidence of a run as plain values."""
-    return {
-        "tidegate": version("tidegate"),
-        "seed": run.seed,
-        "reference": run.reference_sha256,
-        "baseline": None if baseline is None else {"id": str(baseline.id), "sha256": baseline.sha256},
-        "settings": settings.model_dump(mode="json", exclude={"destinations", "public_url"}),
-        "alert_alpha": alert_alpha,
-        "since": since.isoformat(),
-        "until": run.until.isoformat(),
-        "total": recorded.total,
-        "flagged_total": recorded.flagged_total,
-        "scored_total": recorded.scored_total,
-        "ids": [str(one) for one in recorded.ids],
-        "alarms": None
-        if look is None
-        else {
-            "promise": look.result.detail["promise"],
-            "before": {
-                name: {"state": record.state, "ranked_among": record.ranked_among, "until": _iso(record.judged_until)}
-                for name, record in look.before.items()
+    @classmethod
+    def of_advance(cls, advance: AlarmAdvance) -> Self:
+        """What this look of the alarms went on from."""
+        return cls(
+            promise=advance.promise,
+            states={
+                name: FrozenAlarm(record.state, record.ranked_among, record.judged_until)
+                for name, record in advance.states_before.items()
             },
-            "ranked_among": look.after[0].ranked_among if look.after else "",
-        },
-    }
-
-
-def replay(store: Store, run_id: UUID) -> Replay:
-    """Make a run again from its frozen evidence.
-
-    Raises:
-        NotFound: the run raised no alert, or its reference or baseline is gone.
-    """
-    run, evidence = store.runs.get(run_id), store.evidence.get(run_id)
-    reference = Reference.from_bytes(store.models.reference(evidence["reference"]))
-    if evidence["baseline"] is not None:
-        pinned = {str(one.id): one for one in store.baselines.of_model(run.model_sha256)}
-        if evidence["baseline"]["id"] not in pinned:
-            raise NotFound("The baseline that this window was compared with is gone.")
-        reference = against(reference, pinned[evidence["baseline"]["id"]], store)
-    ids = [UUID(one) for one in evidence["ids"]]
-    recorded = store.predictions.rows(ids)
-    window = Window.of_record(reference, recorded)
-    # The whole window's counts, of which the rows may be a sample.
-    window = Window(window.rows, evidence["total"], evidence["flagged_total"])
-    settings = MonitorSettings(**evidence["settings"])
-    judged: Judgement = judge(
-        reference, window, settings, judging(evidence["seed"]), alert_alpha=evidence["alert_alpha"]
-    )
-    results = list(judged.results)
-    if evidence["alarms"] is not None:
-        results.append(_alarms(store, run, reference, evidence))
-    return Replay(
-        run=run,
-        lines=_lines(run.results, results),
-        missing=len(ids) - len(recorded.ids),
-        versions=(evidence["tidegate"], version("tidegate")),
-    )
-
-
-def judging(seed: str) -> np.random.Generator:
-    """The randomness of judging a window, apart from that of sampling it."""
-    return generator(f"{seed}/judge")
-
-
-def _alarms(store: Store, run: RunRecord, reference: Reference, evidence: dict[str, Any]) -> CheckResult:
-    frozen = evidence["alarms"]
-    known = {
-        name: AlarmRecord(
-            run.model_sha256, name, one["ranked_among"], one["state"], datetime.fromisoformat(one["until"])
+            ranked_among=advance.states_after[0].ranked_among if advance.states_after else "",
         )
-        for name, one in frozen["before"].items()
-    }
-    look = advance_alarms(
-        run.model_sha256,
-        reference,
-        frozen["ranked_among"],
-        known,
-        lambda since, until: store.predictions.stream(run.model_sha256, since, until),
-        datetime.fromisoformat(evidence["since"]),
-        datetime.fromisoformat(evidence["until"]),
-        frozen["promise"],
-        back_to_normal=False,
+
+    def records(self, model_sha256: str) -> dict[str, AlarmRecord]:
+        """The states as they were kept for this model."""
+        return {
+            name: AlarmRecord(model_sha256, name, alarm.ranked_among, alarm.state, alarm.judged_until)
+            for name, alarm in self.states.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "promise": self.promise,
+            "before": {name: alarm.to_json() for name, alarm in self.states.items()},
+            "ranked_among": self.ranked_among,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote."""
+        states = {name: FrozenAlarm.from_json(state) for name, state in document["before"].items()}
+        return cls(document["promise"], states, document["ranked_among"])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the numbers of one run follow from, except the predictions and the reference, which are named only.
+
+    `tidegate` is the version that judged. `baseline_id` and `baseline_sha256` are None where the window was compared with
+    training. `ids` are the rows that were compared, of which there were `total` before sampling, `flagged_total` of them
+    flagged and `scored_total` scored. `alarms` is None where none were watched.
+    """
+
+    tidegate: str
+    seed: str
+    reference_sha256: str | None
+    baseline_id: UUID | None
+    baseline_sha256: str | None
+    settings: MonitorSettings
+    alert_alpha: float
+    since: datetime
+    until: datetime
+    total: int
+    flagged_total: int
+    scored_total: int
+    ids: tuple[UUID, ...]
+    alarms: FrozenAlarms | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, the document that is stored."""
+        baseline = None
+        if self.baseline_id is not None:
+            baseline = {"id": str(self.baseline_id), "sha256": self.baseline_sha256}
+        return {
+            "tidegate": self.tidegate,
+            "seed": self.seed,
+            "reference": self.reference_sha256,
+            "baseline": baseline,
+            "settings": self.settings.model_dump(mode="json", exclude=_SETTINGS_LEFT_OUT),
+            "alert_alpha": self.alert_alpha,
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+            "total": self.total,
+            "flagged_total": self.flagged_total,
+            "scored_total": self.scored_total,
+            "ids": [str(prediction_id) for prediction_id in self.ids],
+            "alarms": None if self.alarms is None else self.alarms.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote, in this version or an earlier one."""
+        baseline, alarms = document["baseline"], document["alarms"]
+        return cls(
+            tidegate=document["tidegate"],
+            seed=document["seed"],
+            reference_sha256=document["reference"],
+            baseline_id=None if baseline is None else UUID(baseline["id"]),
+            baseline_sha256=None if baseline is None else baseline["sha256"],
+            settings=MonitorSettings(**document["settings"]),
+            alert_alpha=document["alert_alpha"],
+            since=datetime.fromisoformat(document["since"]),
+            until=datetime.fromisoformat(document["until"]),
+            total=document["total"],
+            flagged_total=document["flagged_total"],
+            scored_total=document["scored_total"],
+            ids=tuple(UUID(prediction_id) for prediction_id in document["ids"]),
+            alarms=None if alarms is None else FrozenAlarms.from_json(alarms),
+        )
+
+
+def freeze_evidence(monitor_pass: MonitorPass, run: RunRecord, advance: AlarmAdvance | None) -> Evidence:
+    """The evidence of a run, should it raise an alert."""
+    look = monitor_pass.look
+    recorded, baseline = look.recorded, None if look.comparison is None else look.comparison.baseline
+    return Evidence(
+        tidegate=version("tidegate"),
+        seed=run.seed,
+        reference_sha256=run.reference_sha256,
+        baseline_id=None if baseline is None else baseline.id,
+        baseline_sha256=None if baseline is None else baseline.sha256,
+        settings=monitor_pass.settings,
+        alert_alpha=monitor_pass.alert_alpha,
+        since=recorded.since,
+        until=run.until,
+        total=recorded.total,
+        flagged_total=recorded.flagged_total,
+        scored_total=recorded.scored_total,
+        ids=tuple(recorded.ids),
+        alarms=None if advance is None else FrozenAlarms.of_advance(advance),
     )
-    return look.result
-
-
-def _lines(then: tuple[CheckResult, ...], now: list[CheckResult]) -> tuple[Line, ...]:
-    again = {result.check: result for result in now}
-    return tuple(
-        Line(one.check, number, getattr(one, number), getattr(again.get(one.check), number, None))
-        for one in then
-        for number in _NUMBERS
-        if getattr(one, number) is not None or getattr(again.get(one.check), number, None) is not None
-    )
-
-
-def _iso(instant: datetime) -> str:
-    return instant.isoformat()

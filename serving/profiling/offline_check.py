@@ -1,19 +1,20 @@
 """Compares a folder or a table with a reference, without a server and without a record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import numpy as np
 
+from monitor.baselines.baseline import Comparison
 from monitor.checks.verdict import judge
-from monitor.passes.monitor_pass import PassResult, run_of
+from monitor.passes.decide import group_flagged, make_run
+from monitor.passes.monitor_pass import Look, PassResult
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
 from monitor.seed import generator
 from monitor.settings import MonitorSettings
-from monitor.shift.input_groups import group_inputs
 from reports.drift import DriftReport, drift_report
 from serving.engine.engine import Engine
 from serving.gateway.recorder import text_of
@@ -27,7 +28,7 @@ from store.repositories.predictions import FlaggedCount, RecordedWindow
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found, its report, and the inputs that could not be read."""
+    """What was found, its report, and name and reason of each input that could not be read."""
 
     watched: PassResult
     report: DriftReport
@@ -38,19 +39,23 @@ class Checked:
         recorded = self.watched.recorded
         order = np.argsort(-recorded.scores, kind="stable")[:number]
         return [
-            (str(recorded.tags[place]["input"]), recorded.predictions[place], float(recorded.p_values[place]))
-            for place in order
+            (
+                str(recorded.tags[row_index]["input"]),
+                recorded.predictions[row_index],
+                float(recorded.p_values[row_index]),
+            )
+            for row_index in order
         ]
 
 
 @dataclass(frozen=True)
-class _Unrecorded:
-    """Looks inputs up where they lie; they have no times."""
+class _InputFiles:
+    """Stands in for the record of predictions: raw inputs are read from where they lie, and none of them has a time."""
 
     inputs: dict[UUID, LabelledInput]
 
     def raw_inputs(self, ids: Sequence[UUID]) -> dict[UUID, RawInput]:
-        return {one: self.inputs[one].read() for one in ids}
+        return {input_id: self.inputs[input_id].read() for input_id in ids}
 
     def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
         return []
@@ -81,14 +86,10 @@ def check_inputs(
         reference_sha256=None,
         registered_at=recorded.until,
     )
-    at, since = recorded.until, recorded.since
-    run = run_of(model, recorded, judgement, at=at, seed=seed, since=since, reference=reference)
-    flagged = np.flatnonzero(recorded.flagged)
-    groups = tuple(
-        replace(group, members=flagged[group.members]) for group in group_inputs(recorded.embeddings[flagged])
-    )
-    watched = PassResult(model, reference, recorded, run, (), judgement.test, groups)
-    record = _Unrecorded(dict(zip(recorded.ids, collected.inputs, strict=True)))
+    look = Look(model, recorded, Comparison(reference), recorded.until, recorded.since, seed)
+    run = make_run(look, judgement)
+    watched = PassResult(model, reference, recorded, run, (), judgement.test, group_flagged(recorded))
+    record = _InputFiles(dict(zip(recorded.ids, collected.inputs, strict=True)))
     return Checked(watched, drift_report(watched, record), collected.refused)
 
 
@@ -108,7 +109,7 @@ def _recorded(collected: InferenceResults, reference: Reference) -> RecordedWind
         ids=[new_id() for _ in range(n)],
         at=[now] * n,
         predictions=[text_of(prediction) for prediction in outputs.predictions],
-        tags=[{"input": one.name} for one in collected.inputs],
+        tags=[{"input": labelled_input.name} for labelled_input in collected.inputs],
         embeddings=embeddings,
         logits=outputs.logits,
         class_indices=np.full(n, -1, np.int64) if outputs.class_indices is None else outputs.class_indices,

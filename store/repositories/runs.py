@@ -13,6 +13,9 @@ from store.database.engine import Database
 from store.database.tables import CheckResultRow, RunRow
 from store.errors import NotFound
 
+# The key of `CheckResult.alerting` in the stored document.
+_ALERTING = "alert"
+
 
 class Verdict(StrEnum):
     """What a check, or a whole run, says of a window."""
@@ -29,7 +32,8 @@ class CheckResult:
     """What one check found.
 
     `sentence` says it in plain words. `effect` is the size of the difference, in the unit that `effect_name` names;
-    it is NaN-free: what is not defined is None.
+    a number that is not defined is None, never NaN. `alerting` says whether a shift raises an alert: it is False for a
+    shift that is certain enough for a report and not for an alert.
     """
 
     check: str
@@ -40,6 +44,13 @@ class CheckResult:
     effect: float | None = None
     effect_name: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+    alerting: bool = True
+
+    @property
+    def detail_document(self) -> dict[str, Any]:
+        """`detail` as it is stored and shown to people: with `alerting` in it, where the check gave a verdict."""
+        judged = self.verdict in (Verdict.OK, Verdict.SHIFTED)
+        return {**self.detail, _ALERTING: self.alerting} if judged else dict(self.detail)
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,7 @@ class RunRepository:
                     p_value=result.p_value,
                     effect=result.effect,
                     effect_name=result.effect_name,
-                    detail=result.detail,
+                    detail=result.detail_document,
                 )
             )
         session.flush()
@@ -204,6 +215,7 @@ def _record(row: RunRow, results: tuple[CheckResult, ...]) -> RunRecord:
 
 
 def _result(row: CheckResultRow) -> CheckResult:
+    detail = {key: value for key, value in row.detail.items() if key != _ALERTING}
     return CheckResult(
         check=row.check,
         verdict=Verdict(row.verdict),
@@ -212,5 +224,6 @@ def _result(row: CheckResultRow) -> CheckResult:
         p_value=row.p_value,
         effect=row.effect,
         effect_name=row.effect_name,
-        detail=row.detail,
+        detail=detail,
+        alerting=row.detail.get(_ALERTING, True),
     )

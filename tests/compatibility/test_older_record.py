@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from monitor.checks.window_test import check_window
-from monitor.passes.evidence import replay
+from monitor.passes.replay import replay
 from monitor.reference.file import encode
 from monitor.reference.profile import Reference
 from monitor.shift.row_features import features_of
@@ -104,8 +104,8 @@ def test_an_older_record_is_read(older: Store, expected: dict[str, Any]) -> None
 def test_an_older_alert_is_replayed_to_the_same_numbers(older: Store, expected: dict[str, Any]) -> None:
     replayed = replay(older, UUID(expected["raised"]))
     assert replayed.same
-    for line in replayed.lines:
-        assert line.now == pytest.approx(expected["replayed"][f"{line.check} {line.number}"])
+    for number in replayed.numbers:
+        assert number.replayed == pytest.approx(expected["replayed"][f"{number.check} {number.number}"])
 
 
 def test_an_older_report_is_drawn(older: Store, expected: dict[str, Any]) -> None:

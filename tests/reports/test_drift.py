@@ -10,7 +10,8 @@ import orjson
 import pytest
 from PIL import Image
 
-from monitor.passes.monitor_pass import PassResult, watch
+from monitor.passes.monitor_pass import PassResult
+from monitor.passes.watch import WindowClock, watch
 from monitor.reference.content import Examples
 from monitor.reference.file import encode
 from monitor.reference.profile import Reference
@@ -68,7 +69,7 @@ def watched(sqlite_store: Store, reference: Reference, population: Population) -
             for row in range(300)
         ],
     )
-    (found,) = watch(sqlite_store, MonitorSettings(), settle=lambda _seconds: None)
+    (found,) = watch(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None))
     return found
 
 

@@ -38,15 +38,14 @@ def pin(
     """
     from datetime import UTC
 
-    from monitor.baselines.baseline import certificate_of
-    from monitor.baselines.baseline import pin as pin_window
+    from monitor.baselines.baseline import BaselineWindow, certificate_of, pin_baseline
     from monitor.seed import generator
     from store.errors import BadInput
     from tidegate.settings import load_settings
 
     settings = load_settings(store={"database": database})
     store = _open(database)
-    record = _model(store, model)
+    record = _find_model(store, model)
     end = store.database.utc_now() if until is None else until.replace(tzinfo=UTC)
     begin = end - timedelta(days=7) if since is None else since.replace(tzinfo=UTC)
     if last is not None:
@@ -54,17 +53,14 @@ def pin(
     if begin >= end:
         raise BadInput(f"The window ends at {end:%Y-%m-%d %H:%M} UTC, before it begins.", field="until")
     seed = f"{record.sha256}/{begin.isoformat()}/{end.isoformat()}"
-    pinned = pin_window(
-        store, record, name=name, since=begin, until=end, settings=settings.monitor, rng=generator(seed)
-    )
+    pinned = pin_baseline(store, record, BaselineWindow(name, begin, end), settings.monitor, generator(seed))
     certificate = certificate_of(pinned)
     typer.secho(f"{record.name} is now compared with {pinned.label}: {pinned.count:,} predictions.", bold=True)
-    gap = pinned.certificate["gap"]
-    typer.echo(f"From training it differs so: {gap['sentence']}")
-    if gap["accuracy"] is not None:
-        typer.echo(
-            f"  estimated accuracy {gap['accuracy']['value']:.1%}, {gap['accuracy']['held_out']:.1%} in training"
-        )
+    difference = pinned.certificate["gap"]
+    typer.echo(f"From training it differs so: {difference['sentence']}")
+    accuracy = difference["accuracy"]
+    if accuracy is not None:
+        typer.echo(f"  estimated accuracy {accuracy['value']:.1%}, {accuracy['held_out']:.1%} in training")
     typer.echo(f"Certificate: {certificate.sentence}")
     for line in certificate.power(store.counters.per_day(record.sha256, end)):
         typer.echo(f"  {line}")
@@ -78,13 +74,13 @@ def list_(model: Model = None, database: Database = None) -> None:
     Example: `tidegate baseline list`
     """
     store = _open(database)
-    found = store.baselines.of_model(_model(store, model).sha256)
-    if not found:
+    baselines = store.baselines.of_model(_find_model(store, model).sha256)
+    if not baselines:
         typer.echo("No baseline is pinned: production is compared with held-out training data.")
-    for one in found:
-        mark = typer.style("active", fg="green") if one.active else "      "
-        window = f"{one.since:%Y-%m-%d %H:%M} to {one.until:%Y-%m-%d %H:%M} UTC"
-        typer.echo(f"{mark}  {one.label}: {one.count:,} predictions, {window}")
+    for baseline in baselines:
+        mark = typer.style("active", fg="green") if baseline.active else "      "
+        window = f"{baseline.since:%Y-%m-%d %H:%M} to {baseline.until:%Y-%m-%d %H:%M} UTC"
+        typer.echo(f"{mark}  {baseline.label}: {baseline.count:,} predictions, {window}")
     store.close()
 
 
@@ -99,7 +95,7 @@ def use(
     Example: `tidegate baseline use training`
     """
     store = _open(database)
-    record = _model(store, model)
+    record = _find_model(store, model)
     chosen = None if label == "training" else store.baselines.find(record.sha256, label)
     with store.writing() as transaction:
         if chosen is None:
@@ -122,11 +118,11 @@ def compare(
 
     Example: `tidegate baseline compare "october v1" "november v1"`
     """
-    from monitor.baselines.baseline import compare as compare_baselines
+    from monitor.baselines.baseline import compare_baselines
     from monitor.seed import generator
 
     store = _open(database)
-    record = _model(store, model)
+    record = _find_model(store, model)
     first, second = (store.baselines.find(record.sha256, label) for label in (one, other))
     typer.echo(compare_baselines(store, record, first, second, generator(f"{first.sha256}/{second.sha256}")))
     store.close()
@@ -139,12 +135,13 @@ def _open(database: str | None) -> "Store":
     return Store.open(load_settings(store={"database": database}).store)
 
 
-def _model(store: "Store", model: str | None) -> "ModelRecord":
+def _find_model(store: "Store", model: str | None) -> "ModelRecord":
     from store.errors import NotFound
 
-    found = store.models.matching(model)
-    if not found:
+    matches = store.models.matching(model)
+    if not matches:
         raise NotFound("No such model was ever served from this database.")
-    if model is None and len(found) > 1:
-        raise NotFound(f"Several models are served: name one with --model ({', '.join(one.name for one in found)}).")
-    return found[0]
+    if model is None and len(matches) > 1:
+        names = ", ".join(match.name for match in matches)
+        raise NotFound(f"Several models are served: name one with --model ({names}).")
+    return matches[0]

@@ -23,22 +23,26 @@ def replay(
 
     Example: `tidegate replay 01a20a50-f5ca-7784-a617-0174aa507532`
     """
-    from monitor.passes.evidence import replay as replay_run
+    from monitor.passes.replay import replay as replay_run
     from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    runs = {one.id: one.run_id for one in store.alerts.all()}
-    runs |= {one.alert_id: one.run_id for one in store.alerts.events(limit=1_000) if one.state.value == "firing"}
-    found = replay_run(store, runs.get(alert, alert))
-    typer.echo(f"Run {found.run.id}, {found.run.count:,} predictions until {found.run.until:%Y-%m-%d %H:%M:%S} UTC")
-    for line in found.lines:
-        mark = "same" if line.same else typer.style("differs", fg="red")
-        then, now = ("none" if value is None else f"{value:.6g}" for value in (line.then, line.now))
-        typer.echo(f"  {mark:>7}  {line.check} {line.number}: {then} then, {now} now")
-    if found.missing:
-        typer.echo(f"{found.missing:,} predictions are no longer in the record.")
-    if found.versions[0] != found.versions[1]:
-        typer.echo(f"The alert was raised by Tidegate {found.versions[0]}; this is {found.versions[1]}.")
+    runs = {record.id: record.run_id for record in store.alerts.all()}
+    runs |= {
+        event.alert_id: event.run_id for event in store.alerts.events(limit=1_000) if event.state.value == "firing"
+    }
+    replayed = replay_run(store, runs.get(alert, alert))
+    run = replayed.run
+    typer.echo(f"Run {run.id}, {run.count:,} predictions until {run.until:%Y-%m-%d %H:%M:%S} UTC")
+    for number in replayed.numbers:
+        mark = "same" if number.same else typer.style("differs", fg="red")
+        then, now = ("none" if value is None else f"{value:.6g}" for value in (number.recorded, number.replayed))
+        typer.echo(f"  {mark:>7}  {number.check} {number.number}: {then} then, {now} now")
+    if replayed.missing:
+        typer.echo(f"{replayed.missing:,} predictions are no longer in the record.")
+    raised_by, replayed_by = replayed.versions
+    if raised_by != replayed_by:
+        typer.echo(f"The alert was raised by Tidegate {raised_by}; this is {replayed_by}.")
     store.close()
-    sys.exit(0 if found.same else 1)
+    sys.exit(0 if replayed.same else 1)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from monitor.alarm.budget import Budget
-from monitor.baselines.baseline import compare, decode_rows, encode_rows, pin
+from monitor.baselines.baseline import BaselineWindow, compare_baselines, decode_rows, encode_rows, pin_baseline
 from monitor.baselines.certificate import certify
-from monitor.passes.evidence import replay
+from monitor.passes.replay import replay
 from monitor.reference.file import encode
 from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
@@ -28,15 +28,8 @@ def rng() -> np.random.Generator:
 
 
 def pin_all(store: Store, name: str = "healthy", since: datetime | None = None) -> BaselineRecord:
-    return pin(
-        store,
-        store.models.get(MODEL),
-        name=name,
-        since=since or utc_now() - timedelta(days=1),
-        until=utc_now(),
-        settings=MonitorSettings(),
-        rng=np.random.default_rng(1),
-    )
+    window = BaselineWindow(name, since or utc_now() - timedelta(days=1), utc_now())
+    return pin_baseline(store, store.models.get(MODEL), window, MonitorSettings(), np.random.default_rng(1))
 
 
 @pytest.fixture
@@ -70,14 +63,14 @@ def test_versions_of_a_name_follow_each_other_and_can_be_compared(
     between = utc_now()
     serve(elsewhere, reference, *population.draw(400, np.random.default_rng(5), noise=1.5)[:2])
     second = pin_all(elsewhere, since=between)
-    assert [one.label for one in elsewhere.baselines.of_model(MODEL)] == ["healthy v2", "healthy v1"]
+    assert [baseline.label for baseline in elsewhere.baselines.of_model(MODEL)] == ["healthy v2", "healthy v1"]
     active = elsewhere.baselines.active(MODEL)
     assert active is not None
     assert active.id == second.id
     assert elsewhere.baselines.find(MODEL, "healthy").id == second.id
     assert elsewhere.baselines.find(MODEL, "healthy v1").id == first.id
-    said = compare(elsewhere, elsewhere.models.get(MODEL), first, second, np.random.default_rng(0))
-    assert "healthy v2 compared with healthy v1: " in said
+    difference = compare_baselines(elsewhere, elsewhere.models.get(MODEL), first, second, np.random.default_rng(0))
+    assert "healthy v2 compared with healthy v1: " in difference
     with pytest.raises(NotFound, match="baseline list"):
         elsewhere.baselines.find(MODEL, "october")
 
@@ -166,7 +159,12 @@ def test_an_alert_is_replayed_to_the_same_numbers_and_a_tampered_record_is_not(
     raised = look(sqlite_store).run
     again = replay(sqlite_store, raised.id)
     assert again.same
-    assert {line.check for line in again.lines} >= {"flagged_share", "covariate_shift", "change", "estimated_accuracy"}
+    assert {number.check for number in again.numbers} >= {
+        "flagged_share",
+        "covariate_shift",
+        "change",
+        "estimated_accuracy",
+    }
     with sqlite_store.writing() as transaction:
         from sqlalchemy import delete
 
@@ -205,7 +203,7 @@ def test_a_shift_certain_enough_for_a_report_is_not_always_one_for_an_alert(
     register(sqlite_store, encode(reference))
     serve(sqlite_store, reference, *population.draw(110, np.random.default_rng(15), noise=1.15)[:2])
     watched = look(sqlite_store, alpha=0.4, false_alarm_every_days=1e6, matters={"separability": 0.5})
-    shifted = [one for one in watched.run.results if one.verdict is Verdict.SHIFTED]
-    alerted = [one for one in shifted if one.detail["alert"]]
+    shifted = [result for result in watched.run.results if result.verdict is Verdict.SHIFTED]
+    alerted = [result for result in shifted if result.alerting]
     assert shifted
     assert len(alerted) == len(watched.events) < len(shifted)

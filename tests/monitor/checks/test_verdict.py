@@ -42,35 +42,35 @@ def test_strangers_are_noticed_as_out_of_domain(reference: Reference, population
     rng = np.random.default_rng(2)
     members, strangers = population.draw(270, rng)[:2], population.strangers(30, rng)
     mixed = [np.concatenate(pair) for pair in zip(members, strangers, strict=True)]
-    found = verdicts(reference, window_of(reference, *mixed))["flagged_share"]
-    assert found.verdict is Verdict.SHIFTED
-    assert found.effect is not None
-    assert 0.05 < found.effect < 0.12
-    assert "300 inputs" in found.sentence
+    result = verdicts(reference, window_of(reference, *mixed))["flagged_share"]
+    assert result.verdict is Verdict.SHIFTED
+    assert result.effect is not None
+    assert 0.05 < result.effect < 0.12
+    assert "300 inputs" in result.sentence
 
 
 def test_noisier_inputs_are_noticed_as_covariate_shift(reference: Reference, population: Population) -> None:
     shifted = population.draw(400, np.random.default_rng(3), noise=1.6)[:2]
-    found = verdicts(reference, window_of(reference, *shifted))["covariate_shift"]
-    assert found.verdict is Verdict.SHIFTED
-    assert found.effect is not None
-    assert 0.5 <= found.effect <= 1.0
+    result = verdicts(reference, window_of(reference, *shifted))["covariate_shift"]
+    assert result.verdict is Verdict.SHIFTED
+    assert result.effect is not None
+    assert 0.5 <= result.effect <= 1.0
 
 
 def test_another_mix_of_classes_is_noticed_and_the_classes_named(reference: Reference, population: Population) -> None:
     shifted = population.draw(400, np.random.default_rng(4), shares=[0.6, 0.1, 0.1, 0.1, 0.1])[:2]
-    found = verdicts(reference, window_of(reference, *shifted))["label_shift"]
-    assert found.verdict is Verdict.SHIFTED
-    assert found.effect == pytest.approx(0.4, abs=0.1)
-    assert found.detail["classes"][0]["class"] == "0"
+    result = verdicts(reference, window_of(reference, *shifted))["label_shift"]
+    assert result.verdict is Verdict.SHIFTED
+    assert result.effect == pytest.approx(0.4, abs=0.1)
+    assert result.detail["classes"][0]["class"] == "0"
 
 
 def test_overconfidence_alone_is_noticed_as_confidence_shift(reference: Reference, population: Population) -> None:
     embeddings, logits, _ = population.draw(400, np.random.default_rng(5))
-    found = verdicts(reference, window_of(reference, embeddings, 4 * logits))
-    assert found["confidence_shift"].verdict is Verdict.SHIFTED
-    assert "more sure" in found["confidence_shift"].sentence
-    assert found["covariate_shift"].verdict is Verdict.OK
+    results = verdicts(reference, window_of(reference, embeddings, 4 * logits))
+    assert results["confidence_shift"].verdict is Verdict.SHIFTED
+    assert "more sure" in results["confidence_shift"].sentence
+    assert results["covariate_shift"].verdict is Verdict.OK
 
 
 def test_a_certain_difference_that_does_not_matter_is_shown_but_not_alerted(
@@ -78,11 +78,11 @@ def test_a_certain_difference_that_does_not_matter_is_shown_but_not_alerted(
 ) -> None:
     shifted = population.draw(2_000, np.random.default_rng(6), shares=[0.28, 0.18, 0.18, 0.18, 0.18])[:2]
     settings = MonitorSettings(matters=MaterialEffects(class_mix_change=0.3))
-    found = verdicts(reference, window_of(reference, *shifted), settings)["label_shift"]
-    assert found.verdict is Verdict.OK
-    assert found.p_value is not None
-    assert found.p_value < 0.01
-    assert "smaller than what is set to matter" in found.sentence
+    result = verdicts(reference, window_of(reference, *shifted), settings)["label_shift"]
+    assert result.verdict is Verdict.OK
+    assert result.p_value is not None
+    assert result.p_value < 0.01
+    assert "smaller than what is set to matter" in result.sentence
 
 
 def test_the_same_window_always_gives_the_same_numbers(reference: Reference, population: Population) -> None:
@@ -140,11 +140,11 @@ def test_a_check_that_fails_is_recorded_as_failed_and_changes_no_other(
     window = window_of(reference, *population.draw(300, np.random.default_rng(11))[:2])
     whole = judge(reference, window, SETTINGS, np.random.default_rng(0))
     with_broken = judge(reference, window, SETTINGS, np.random.default_rng(0), [*CHECKS, Broken()])
-    found = {result.check: result for result in with_broken.results}
-    assert found.pop("broken").verdict is Verdict.FAILED
+    results = {result.check: result for result in with_broken.results}
+    assert results.pop("broken").verdict is Verdict.FAILED
     assert "1 of 6 checks failed" in with_broken.sentence
-    assert [(one.check, one.verdict, one.effect) for one in found.values()] == [
-        (one.check, one.verdict, one.effect) for one in whole.results
+    assert [(result.check, result.verdict, result.effect) for result in results.values()] == [
+        (result.check, result.verdict, result.effect) for result in whole.results
     ]
 
 
@@ -153,8 +153,8 @@ def test_checks_that_do_not_apply_say_why(population: Population) -> None:
 
     rng = np.random.default_rng(12)
     plain = fit_reference(population.draw(500, rng)[0], calibration=(population.draw(500, rng)[0], None, None), rng=rng)
-    found = verdicts(plain, window_of(plain, population.draw(300, rng)[0], None))
+    results = verdicts(plain, window_of(plain, population.draw(300, rng)[0], None))
     for name in ("label_shift", "confidence_shift"):
-        assert found[name].verdict is Verdict.NOT_APPLICABLE
-        assert "learner" in found[name].sentence
-    assert found["covariate_shift"].verdict is Verdict.OK
+        assert results[name].verdict is Verdict.NOT_APPLICABLE
+        assert "learner" in results[name].sentence
+    assert results["covariate_shift"].verdict is Verdict.OK

@@ -55,11 +55,11 @@ def test_the_verdict_needs_no_more_than_one_draw_to_be_exact() -> None:
 
 
 def test_a_few_strangers_among_many_are_noticed_in_a_small_window(reference: Reference, population: Population) -> None:
-    found = [
+    detections = [
         check(reference, mixed(population, 20, 4, np.random.default_rng(seed)), 0.05, seed).detected
         for seed in range(20)
     ]
-    assert np.mean(found) >= 0.8
+    assert np.mean(detections) >= 0.8
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5])
@@ -113,9 +113,9 @@ def test_the_interval_of_each_class_holds_its_true_share(reference: Reference, p
         shares = rng.dirichlet(np.ones(5))
         embeddings, logits, _ = population.draw(600, rng, shares=shares.tolist())
         mix = class_mix(reference, reference.rows(embeddings, logits), rng)
-        assert all(one.estimated for one in mix)
-        assert sum(one.now for one in mix) == pytest.approx(1, abs=1e-6)
-        inside += [one.low - 1e-9 <= shares[int(one.name)] <= one.high + 1e-9 for one in mix]
+        assert all(share.estimated for share in mix)
+        assert sum(share.now for share in mix) == pytest.approx(1, abs=1e-6)
+        inside += [share.low - 1e-9 <= shares[int(share.name)] <= share.high + 1e-9 for share in mix]
     assert np.mean(inside) >= 0.86
 
 
@@ -134,18 +134,23 @@ def test_the_order_of_rows_does_not_matter_to_effects(
 def test_detail_of_the_answer(reference: Reference, population: Population) -> None:
     test = check(reference, population.draw(300, np.random.default_rng(8), noise=2.0)[:2])
     assert test.detected
-    assert {one.name for one in test.checks} == {"flagged_share", "covariate_shift", "label_shift", "confidence_shift"}
-    for one in test.checks:
-        assert 0 < one.p_value <= 1
-        assert np.isfinite([one.statistic, one.effect]).all()
-        assert one.detected == (one.p_value <= test.alpha)
-        assert one.sentence.endswith(".")
-    assert test.p_value == min(one.p_value for one in test.checks)
+    assert {window_check.name for window_check in test.checks} == {
+        "flagged_share",
+        "covariate_shift",
+        "label_shift",
+        "confidence_shift",
+    }
+    for window_check in test.checks:
+        assert 0 < window_check.p_value <= 1
+        assert np.isfinite([window_check.statistic, window_check.effect]).all()
+        assert window_check.detected == (window_check.p_value <= test.alpha)
+        assert window_check.sentence.endswith(".")
+    assert test.p_value == min(window_check.p_value for window_check in test.checks)
     assert test.p_value >= 1 / (test.draws + 1)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"embeddings": np.zeros((5, 3))}, "shape \\(n, 32\\)"),
         ({"embeddings": np.zeros(32)}, "shape \\(n, 32\\)"),
@@ -156,10 +161,10 @@ def test_detail_of_the_answer(reference: Reference, population: Population) -> N
         ({"alpha": 0.0}, "alpha must lie"),
     ],
 )
-def test_bad_input_is_told_what_was_expected_and_what_came(reference: Reference, change: dict, said: str) -> None:
-    given_ = {"embeddings": np.ones((5, 32)), "logits": np.zeros((5, 5)), **change}
-    with pytest.raises(BadInput, match=said):
-        check_window(reference, **given_, rng=np.random.default_rng(0))
+def test_bad_input_is_told_what_was_expected_and_what_came(reference: Reference, change: dict, message: str) -> None:
+    arguments = {"embeddings": np.ones((5, 32)), "logits": np.zeros((5, 5)), **change}
+    with pytest.raises(BadInput, match=message):
+        check_window(reference, **arguments, rng=np.random.default_rng(0))
 
 
 def test_one_row_that_is_not_finite_is_flagged_and_spoils_no_other(
@@ -208,9 +213,9 @@ def test_the_surprise_of_a_gamma_law_is_that_of_scipy_and_goes_on_where_that_end
     shape: float, spreads: list[float]
 ) -> None:
     values = np.sort(shape + np.array(spreads) * np.sqrt(shape))
-    found = max_t.gamma_surprise(values, shape)
+    surprise = max_t.gamma_surprise(values, shape)
     expected = -stats.gamma.logsf(values, shape)
     usual = expected < 600
-    np.testing.assert_allclose(found[usual], expected[usual], rtol=1e-9, atol=1e-12)
-    assert np.isfinite(found).all()
-    assert (np.diff(found) >= -1e-2).all()
+    np.testing.assert_allclose(surprise[usual], expected[usual], rtol=1e-9, atol=1e-12)
+    assert np.isfinite(surprise).all()
+    assert (np.diff(surprise) >= -1e-2).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from monitor.passes.monitor_pass import watch
+from monitor.passes.watch import WindowClock, watch
 from monitor.reference.file import encode
 from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
@@ -24,30 +24,30 @@ def late(store: Store, reference: Reference, rows: tuple[np.ndarray, np.ndarray]
     """Predictions of an earlier instant, as a spool or another service brings them."""
     embeddings, logits = rows
     n, scores = len(embeddings), reference.score(embeddings, logits)
-    nothing = [None] * n
+    missing = [None] * n
     return PredictionBatch(
         model_sha256=MODEL,
         ids=[new_id() for _ in range(n)],
         at=[at] * n,
-        predictions=["abcde"[place] for place in logits.argmax(axis=1)],
+        predictions=["abcde"[index] for index in logits.argmax(axis=1)],
         class_indices=logits.argmax(axis=1).tolist(),
         confidences=softmax(logits, axis=1).max(axis=1).tolist(),
         ood_scores=scores.score.tolist(),
         ood_p_values=scores.p_value.tolist(),
         flagged=scores.flagged.tolist(),
         latencies_seconds=[0.01] * n,
-        tags=list(nothing),
-        mirrors=list(nothing),
+        tags=list(missing),
+        mirrors=list(missing),
         embeddings=embeddings,
         logits=logits,
-        raw_inputs=list(nothing),
+        raw_inputs=list(missing),
         repeatable=True,
     )
 
 
-def looked(store: Store, now: datetime | None = None) -> list[RunRecord]:
-    clock = None if now is None else (lambda: now)
-    return [one.run for one in watch(store, MonitorSettings(), now=clock, settle=lambda _seconds: None)]
+def runs_of_look(store: Store, now: datetime | None = None) -> list[RunRecord]:
+    clock = WindowClock(None if now is None else (lambda: now), settle=lambda _seconds: None)
+    return [result.run for result in watch(store, MonitorSettings(), clock)]
 
 
 def test_a_window_is_judged_again_with_what_came_late(
@@ -56,20 +56,20 @@ def test_a_window_is_judged_again_with_what_came_late(
     rng = np.random.default_rng(0)
     register(store, encode(reference))
     serve(store, reference, *population.draw(150, rng)[:2])
-    (first,) = looked(store)
+    (first,) = runs_of_look(store)
     assert (first.verdict, first.count) == (Verdict.OK, 150)
     strangers = late(store, reference, population.strangers(150, rng), first.until)
     # The spool may bring it twice.
     store.predictions.record_batches([strangers])
     store.predictions.record_batches([strangers])
-    again, _ = looked(store)
+    again, _ = runs_of_look(store)
     assert (again.since, again.until) == (first.since, first.until)
     assert (again.verdict, again.count) == (Verdict.SHIFTED, 300)
     assert store.runs.get(first.id).replaced_by == again.id
     assert [run.id for run in store.runs.judged(MODEL)] == [again.id]
     # It is the latest window, so its alerts are those of now.
     assert "flagged_share" in {alert.check for alert in store.alerts.all()}
-    assert [run.count for run in looked(store)] == [0]
+    assert [run.count for run in runs_of_look(store)] == [0]
     assert store.late_arrivals.minutes(MODEL) == {}
 
 
@@ -84,11 +84,11 @@ def test_an_old_window_is_judged_again_and_raises_no_alert(
         moment = until + timedelta(hours=hour)
         calm = late(store, reference, population.draw(120, rng)[:2], moment - timedelta(minutes=5))
         store.predictions.record_batches([calm])
-        windows += [run for run in looked(store, moment) if run.until == moment]
+        windows += [run for run in runs_of_look(store, moment) if run.until == moment]
     assert [run.count for run in windows] == [120] * 6
     strangers = late(store, reference, population.strangers(100, rng), until - timedelta(minutes=5))
     store.predictions.record_batches([strangers])
-    again = [run for run in looked(store, until + timedelta(hours=7)) if run.until == until]
+    again = [run for run in runs_of_look(store, until + timedelta(hours=7)) if run.until == until]
     assert [(run.count, run.verdict) for run in again] == [(220, Verdict.SHIFTED)]
     assert store.alerts.all() == []
 
@@ -104,12 +104,12 @@ def test_after_a_clock_was_set_back_no_prediction_is_missed_or_counted_twice(
     for moment in moments:
         batch = late(store, reference, population.draw(110, rng)[:2], moment - timedelta(minutes=1))
         store.predictions.record_batches([batch])
-        looked(store, moment)
-    looked(store, start + timedelta(hours=4))
+        runs_of_look(store, moment)
+    runs_of_look(store, start + timedelta(hours=4))
     standing = store.runs.judged(MODEL)
     assert sum(run.count for run in standing) == 110 * len(moments) == store.predictions.count()
     edges = sorted((run.since, run.until) for run in standing)
-    assert all(before[1] <= after[0] for before, after in pairwise(edges))
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(edges))
 
 
 def test_a_monitor_that_lost_its_lease_writes_nothing(
@@ -122,5 +122,5 @@ def test_a_monitor_that_lost_its_lease_writes_nothing(
         raise LeaseLost("another monitor has taken over")
 
     with pytest.raises(LeaseLost):
-        watch(sqlite_store, MonitorSettings(), settle=lambda _seconds: None, fence=lost)
+        watch(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None), fence=lost)
     assert sqlite_store.runs.recent() == []

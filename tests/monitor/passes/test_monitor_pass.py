@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from monitor.alarm.budget import budget_of
 from monitor.alerts import delivery
 from monitor.alerts.delivery import deliver_due, retry_after
 from monitor.alerts.destinations import destination, webhook
-from monitor.passes.monitor_pass import PassResult, watch, watch_model
+from monitor.passes.monitor_pass import PassResult
+from monitor.passes.watch import WindowClock, watch, watch_model
+from monitor.passes.watcher import Watcher
 from monitor.reference.file import encode
 from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
@@ -26,6 +29,8 @@ from tests.conftest import Population
 from tests.monitor.receiver import receiving
 
 MODEL = "c" * 64
+# Nothing is waited for: what was predicted is recorded.
+AT_ONCE = WindowClock(settle=lambda _seconds: None)
 
 
 def register(store: Store, reference: bytes | None, sha256: str = MODEL) -> None:
@@ -65,8 +70,14 @@ def serve(store: Store, reference: Reference, embeddings: np.ndarray, logits: np
 
 
 def look(store: Store, **settings) -> PassResult:
-    (watched,) = watch(store, MonitorSettings(**settings), settle=lambda _seconds: None)
-    return watched
+    (result,) = watch(store, MonitorSettings(**settings), AT_ONCE)
+    return result
+
+
+def watcher_of(store: Store) -> Watcher:
+    """A monitor that looks at one model."""
+    settings = MonitorSettings()
+    return Watcher(store, settings, budget_of(settings.false_alarm_every_days, 1, settings.looks_per_day))
 
 
 def test_alerts_fire_once_resolve_and_fire_again(store: Store, reference: Reference, population: Population) -> None:
@@ -124,10 +135,10 @@ def test_a_damaged_reference_fails_its_model_and_not_the_others(
     register(sqlite_store, b"damaged", "d" * 64)
     register(sqlite_store, encode(reference))
     serve(sqlite_store, reference, *population.draw(150, np.random.default_rng(3))[:2])
-    found = {one.model.sha256: one.run for one in watch(sqlite_store, MonitorSettings(), settle=lambda _seconds: None)}
-    assert found["d" * 64].verdict is Verdict.FAILED
-    assert "damaged" in found["d" * 64].sentence
-    assert found[MODEL].verdict is Verdict.OK
+    runs = {result.model.sha256: result.run for result in watch(sqlite_store, MonitorSettings(), AT_ONCE)}
+    assert runs["d" * 64].verdict is Verdict.FAILED
+    assert "damaged" in runs["d" * 64].sentence
+    assert runs[MODEL].verdict is Verdict.OK
 
 
 def test_two_monitors_that_look_at_once_judge_a_window_once(
@@ -146,12 +157,12 @@ def test_two_monitors_that_look_at_once_judge_a_window_once(
             recorded = super().window(*arguments, **options)
             if not judged_first:
                 judged_first.append(None)
-                judged_first.append(watch_model(Store(store.database), model, MonitorSettings(), utc_now()))
+                judged_first.append(watch_model(watcher_of(Store(store.database)), model, utc_now()))
             return recorded
 
     slow = Store(store.database)
     slow.predictions = Slow(store.database)
-    assert watch_model(slow, model, MonitorSettings(), utc_now()) is None
+    assert watch_model(watcher_of(slow), model, utc_now()) is None
     assert judged_first[1] is not None
     assert len(store.runs.recent()) == 1
 

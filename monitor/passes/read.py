@@ -1,0 +1,95 @@
+"""The first step of a pass: everything that a look at one model needs is read from the database, as values."""
+
+from datetime import UTC, datetime, timedelta
+
+from monitor.alarm.advance import AlarmInputs, find_stream_start, select_states
+from monitor.baselines.baseline import Comparison, load_comparison
+from monitor.passes.monitor_pass import LateWindow, Look, MonitorPass
+from monitor.passes.watcher import Watcher
+from monitor.seed import generator
+from store.errors import BadReference, NotFound
+from store.repositories.alerts import AlertRecord
+from store.repositories.models import ModelRecord
+from store.repositories.predictions import RecordedWindow
+from store.store import Store
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_window(watcher: Watcher, model: ModelRecord, until: datetime) -> MonitorPass:
+    """The window of a model that ends at `until`, and all that its verdict, alarms and alerts follow from."""
+    store, settings = watcher.store, watcher.settings
+    # Before the window: what another monitor judges while this is read is noticed when the decision is committed.
+    last_judged_until = store.runs.last_judged_until(model.sha256)
+    since = last_judged_until or _EPOCH
+    if settings.last is not None:
+        since = store.predictions.start_of_last(model.sha256, settings.last, until) or _EPOCH
+    seed = f"{model.sha256}/{since.isoformat()}/{until.isoformat()}"
+    recorded = store.predictions.window(model.sha256, since, until, max_rows=settings.maximum_rows, rng=generator(seed))
+    comparison, reference_error = _read_comparison(store, model)
+    return MonitorPass(
+        look=Look(model, recorded, comparison, store.database.utc_now(), _since_for_people(recorded), seed),
+        settings=settings,
+        alert_alpha=watcher.budget.alpha,
+        reference_error=reference_error,
+        alarms=None if comparison is None else _read_alarms(watcher, model, comparison, recorded),
+        known_groups=tuple(store.groups.of_model(model.sha256)),
+        alerts=_read_alerts(store, model),
+        last_run=next(iter(store.runs.recent(model.sha256, limit=1)), None),
+        judged_until=last_judged_until,
+    )
+
+
+def read_late_window(watcher: Watcher, model: ModelRecord, late: LateWindow) -> MonitorPass:
+    """A window that was judged before, as the record holds it now."""
+    store, settings, since = watcher.store, watcher.settings, late.run.since
+    seed = f"{late.run.seed}/again"
+    recorded = store.predictions.window(
+        model.sha256, since, late.run.until, max_rows=settings.maximum_rows, rng=generator(seed)
+    )
+    comparison, reference_error = _read_comparison(store, model)
+    return MonitorPass(
+        look=Look(model, recorded, comparison, store.database.utc_now(), since, seed),
+        settings=settings,
+        alert_alpha=watcher.budget.alpha,
+        reference_error=reference_error,
+        alerts=_read_alerts(store, model),
+        late=late,
+    )
+
+
+def _read_comparison(store: Store, model: ModelRecord) -> tuple[Comparison | None, str | None]:
+    """What the model's windows are compared with, or why that can't be read; neither where the model has no reference."""
+    if model.reference_sha256 is None:
+        return None, None
+    try:
+        return load_comparison(store, model), None
+    except (BadReference, NotFound) as error:
+        return None, str(error)
+
+
+def _read_alarms(watcher: Watcher, model: ModelRecord, comparison: Comparison, recorded: RecordedWindow) -> AlarmInputs:
+    store, until = watcher.store, recorded.until
+    baseline = comparison.baseline
+    ranked_among = (model.reference_sha256 or "") if baseline is None else baseline.sha256
+    states = select_states(store.alarms.of_model(model.sha256), ranked_among)
+    return AlarmInputs(
+        model_sha256=model.sha256,
+        ranked_among=ranked_among,
+        states=states,
+        arrived=store.predictions.stream(model.sha256, find_stream_start(states, recorded.since), until),
+        until=until,
+        promise=watcher.budget.promise(store.counters.per_day(model.sha256, until)),
+    )
+
+
+def _read_alerts(store: Store, model: ModelRecord) -> dict[str, AlertRecord]:
+    return {alert.check: alert for alert in store.alerts.all() if alert.model_sha256 == model.sha256}
+
+
+def _since_for_people(recorded: RecordedWindow) -> datetime:
+    """Where the window begins for people: at its first prediction if nothing was judged before."""
+    if recorded.since > _EPOCH:
+        return recorded.since
+    # The first prediction is in the window, and windows begin after their instant.
+    return recorded.at[0] - timedelta(microseconds=1) if recorded.at else recorded.until
