@@ -115,7 +115,8 @@ class Server:
             when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
         try:
             beside = self._monitor() if self._place is None else MonitorProcess.none()
-            with beside, Heartbeat(store, settings.monitor, ProcessKind.GATEWAY, lambda: _state_of(store)):
+            heartbeat = Heartbeat(store, settings.monitor, ProcessKind.GATEWAY, lambda: _state_of(store))
+            with beside, heartbeat.beating():
                 uvicorn.Server(config).run(sockets=[self._socket])
         finally:
             store.close()

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) -> list[PassResult]:
-    """Look at every model once, write the reports, and tell the destinations. What is old is forgotten.
+    """Look at every model once, write the reports, and tell the destinations.
 
     Raises:
         LeaseLost: another monitor has taken over.
@@ -27,6 +27,17 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         if deserves_report(one):
             write_report(store, one, columns=settings.columns_report)
     deliver_due(store, settings)
+    return watched
+
+
+def run_upkeep(store: Store, lease: Lease | None = None) -> None:
+    """Make the history of every model exact, add old counts up, and forget what is too old.
+
+    Raises:
+        LeaseLost: another monitor has taken over.
+        StoreUnavailable: the database does not answer.
+    """
+    fence = no_fence if lease is None else lease.fence
     now = store.jobs.now()
     for model in store.models.all():
         try:
@@ -34,9 +45,8 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         except LeaseLost:
             raise
         except TidegateError:
-            logger.exception("the history of %s could not be mended; the next look tries again", model.name)
+            logger.exception("the history of %s could not be mended; the next upkeep tries again", model.name)
     store.run_housekeeping(now)
-    return watched
 
 
 def write_report(store: Store, watched: PassResult, *, columns: bool) -> None:
