@@ -32,7 +32,7 @@ APART = timedelta(seconds=2)
 
 @pytest.fixture
 def clock(tmp_path: Path) -> SettableClock:
-    return SettableClock.made(tmp_path)
+    return SettableClock.create(tmp_path)
 
 
 def test_a_clock_that_is_set_moves_no_prediction_and_no_window(

@@ -79,7 +79,7 @@ def ticking(clock: SettableClock) -> Iterator[TickingProcess]:
 # Also 30 years ahead: a small machine without a battery starts in the past, and is set right when it finds the network.
 @pytest.mark.parametrize("seconds", [-HOUR, HOUR, 30 * 365 * 24 * HOUR])
 def test_a_job_goes_on_within_seconds_and_without_a_burst_after_the_clock_is_set(seconds: int, tmp_path: Path) -> None:
-    clock = SettableClock.made(tmp_path)
+    clock = SettableClock.create(tmp_path)
     with ticking(clock) as process:
         process.next_tick(30)
         process.next_tick(3)
