@@ -121,7 +121,8 @@ class Server:
         if with_parent or self._slot is not None:
             call_when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
         monitor = self._monitor() if self._slot is None else MonitorProcess.none()
-        with monitor, Heartbeat(store, self._settings.monitor, ProcessKind.GATEWAY, lambda: _gateway_state(store)):
+        heartbeat = Heartbeat(store, self._settings.monitor, ProcessKind.GATEWAY, lambda: _gateway_state(store))
+        with monitor, heartbeat.beating():
             uvicorn.Server(config).run(sockets=[self._socket])
 
     def _monitor(self) -> AbstractContextManager[MonitorProcess]:

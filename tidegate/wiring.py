@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) -> list[PassResult]:
-    """Look at every model once, write reports, send messages, mend the history, and forget what is too old.
+    """Look at every model once, write the reports, and send what destinations are owed.
 
     Raises:
         LeaseLost: another monitor has taken over.
@@ -28,6 +28,17 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         if deserves_report(result):
             write_report(store, result, columns=settings.columns_report)
     deliver_due(store, settings)
+    return results
+
+
+def run_upkeep(store: Store, lease: Lease | None = None) -> None:
+    """Make the history of every model exact, add old counts up, and forget what is too old.
+
+    Raises:
+        LeaseLost: another monitor has taken over.
+        StoreUnavailable: the database does not answer.
+    """
+    fence = no_fence if lease is None else lease.fence
     now = store.jobs.now()
     for model in store.models.all():
         try:
@@ -35,9 +46,8 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         except LeaseLost:
             raise
         except TidegateError:
-            logger.exception("the history of %s could not be mended; the next look tries again", model.name)
+            logger.exception("the history of %s could not be mended; the next upkeep tries again", model.name)
     store.run_housekeeping(now)
-    return results
 
 
 def write_report(store: Store, result: PassResult, *, columns: bool) -> None:
