@@ -76,7 +76,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     power = 10 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
     first = -(-low // step) * step
-    return [first + place * step for place in range(int((high - first) / step + 1e-9) + 1)]
+    return [first + index * step for index in range(int((high - first) / step + 1e-9) + 1)]
 
 
 def horizontal_axis(scale: Scale, y: float, labels: Sequence[tuple[float, str]]) -> str:

@@ -3,7 +3,8 @@
 import logging
 
 from monitor.alerts.delivery import deliver_due
-from monitor.history.reconcile import mend
+from monitor.history.reconcile import reconcile_history
+from monitor.history.report_material import read_report_material
 from monitor.passes.monitor_pass import PassResult, deserves_report, watch
 from monitor.settings import MonitorSettings
 from reports.columns import columns_page
@@ -30,7 +31,7 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
     now = store.jobs.now()
     for model in store.models.all():
         try:
-            mend(store, model, now, fence)
+            reconcile_history(store, model, now, fence)
         except LeaseLost:
             raise
         except TidegateError:
@@ -41,11 +42,12 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
 
 def write_report(store: Store, watched: PassResult, *, columns: bool) -> None:
     """Write the report of one pass, and Evidently's page on its columns beside it."""
-    report = drift_report(watched, store.predictions)
+    material = read_report_material(watched, store.predictions, with_columns=columns)
+    report = drift_report(watched, material)
     page = None
     if columns:
         try:
-            page = columns_page(watched, store)
+            page = columns_page(watched, material)
         except Exception:
             # Another library's page: our own report goes out without it.
             logger.exception("Evidently's page of run %s failed", watched.run.id)

@@ -8,6 +8,7 @@ from uuid import UUID
 import numpy as np
 
 from monitor.checks.verdict import judge
+from monitor.history.report_material import read_report_material
 from monitor.passes.monitor_pass import PassResult, run_of
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
@@ -89,7 +90,7 @@ def check_inputs(
     )
     watched = PassResult(model, reference, recorded, run, (), judgement.test, groups)
     record = _Unrecorded(dict(zip(recorded.ids, collected.inputs, strict=True)))
-    return Checked(watched, drift_report(watched, record), collected.refused)
+    return Checked(watched, drift_report(watched, read_report_material(watched, record)), collected.refused)
 
 
 def _recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:

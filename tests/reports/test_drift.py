@@ -10,6 +10,7 @@ import orjson
 import pytest
 from PIL import Image
 
+from monitor.history.report_material import read_report_material
 from monitor.passes.monitor_pass import PassResult, watch
 from monitor.reference.content import Examples
 from monitor.reference.file import encode
@@ -72,8 +73,12 @@ def watched(sqlite_store: Store, reference: Reference, population: Population) -
     return found
 
 
+def report_of(watched: PassResult, store: Store) -> DriftReport:
+    return drift_report(watched, read_report_material(watched, store.predictions))
+
+
 def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(watched: PassResult, sqlite_store: Store) -> None:
-    html = drift_report(watched, sqlite_store.predictions).html()
+    html = report_of(watched, sqlite_store).html()
     assert len(html.encode()) < 1_000_000
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html)
     assert not re.findall(r"url\(\s*['\"]?(?!data:)", html)
@@ -81,7 +86,7 @@ def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(watched: PassR
 
 
 def test_every_section_is_drawn(watched: PassResult, sqlite_store: Store) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
+    report = report_of(watched, sqlite_store)
     assert all(report.document["sections"][section.name] is not None for section in SECTIONS)
     html = report.html()
     for section in SECTIONS:
@@ -92,25 +97,25 @@ def test_every_section_is_drawn(watched: PassResult, sqlite_store: Store) -> Non
 
 
 def test_names_and_tags_are_shown_as_text(watched: PassResult, sqlite_store: Store) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
+    report = report_of(watched, sqlite_store)
     for html in (report.html(), report.html(OnSite("http://127.0.0.1:8000", None, None)), report._repr_html_()):
         assert "<script>alert" not in html
 
 
 def test_the_page_is_a_function_of_the_document(watched: PassResult, sqlite_store: Store) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
+    report = report_of(watched, sqlite_store)
     kept = orjson.loads(orjson.dumps(report.document))
     assert kept == report.document
     assert DriftReport(kept).html() == report.html()
 
 
 def test_the_same_window_gives_the_same_report(watched: PassResult, sqlite_store: Store) -> None:
-    documents = [drift_report(watched, sqlite_store.predictions).document for _ in range(2)]
+    documents = [report_of(watched, sqlite_store).document for _ in range(2)]
     assert documents[0] == documents[1]
 
 
 def test_the_strangest_inputs_come_first_with_their_pictures(watched: PassResult, sqlite_store: Store) -> None:
-    inputs = drift_report(watched, sqlite_store.predictions).document["sections"]["gallery"]["inputs"]
+    inputs = report_of(watched, sqlite_store).document["sections"]["gallery"]["inputs"]
     scores = [one["score"] for one in inputs]
     assert scores == sorted(scores, reverse=True)
     assert all(one["picture"].startswith("data:image/png;base64,") for one in inputs)
@@ -118,14 +123,14 @@ def test_the_strangest_inputs_come_first_with_their_pictures(watched: PassResult
 
 def test_forgotten_inputs_leave_the_rest_of_the_report(watched: PassResult, sqlite_store: Store) -> None:
     Retention(sqlite_store.database).forget(utc_now() + timedelta(days=sqlite_store.database.settings.keep_inputs_days))
-    html = drift_report(watched, sqlite_store.predictions).html()
+    html = report_of(watched, sqlite_store).html()
     assert "were not kept, or are forgotten" in html
 
 
 def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(watched: PassResult, sqlite_store: Store) -> None:
     recorded = watched.recorded
     recorded.scores[5], recorded.embeddings[5] = np.nan, np.inf
-    report = drift_report(watched, sqlite_store.predictions)
+    report = report_of(watched, sqlite_store)
     assert report.document["sections"]["gallery"]["inputs"][0]["id"] == str(recorded.ids[5])
     assert b"NaN" not in orjson.dumps(report.document)
     assert "not finite" in report.html()
@@ -139,13 +144,13 @@ def test_a_section_that_fails_leaves_the_verdicts(
         raise ValueError("no")
 
     monkeypatch.setattr(type(SECTIONS[0]), "values", broken)
-    html = drift_report(watched, sqlite_store.predictions).html()
+    html = report_of(watched, sqlite_store).html()
     assert SECTIONS[0].title not in html
     assert "Production has shifted" in html
 
 
 def test_a_report_can_be_saved_as_page_or_as_document(watched: PassResult, sqlite_store: Store, tmp_path) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
+    report = report_of(watched, sqlite_store)
     assert report.save(tmp_path / "a" / "drift.html").read_text(encoding="utf-8") == report.html()
     assert orjson.loads(report.save(tmp_path / "drift.json").read_bytes()) == report.document
 
@@ -155,7 +160,8 @@ def test_a_report_can_be_saved_as_page_or_as_document(watched: PassResult, sqlit
 def test_evidently_draws_a_page_of_the_recorded_columns(watched: PassResult, sqlite_store: Store) -> None:
     from reports.columns import columns_page
 
-    page = columns_page(watched, sqlite_store)
+    material = read_report_material(watched, sqlite_store.predictions, with_columns=True)
+    page = columns_page(watched, material)
     assert page is not None
     for column in ("confidence", "ood_score", "prediction", "tag: site"):
         assert column in page

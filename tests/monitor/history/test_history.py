@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import delete
 
-from monitor.history.reconcile import mend
+from monitor.history.reconcile import reconcile_history
 from monitor.history.slices import MOST_TAGS, MOST_VALUES, OTHERS, Slices
 from monitor.history.writer import HistoryWriter
 from monitor.reference.file import encode
@@ -103,8 +103,8 @@ def test_an_hour_that_differs_from_the_record_is_added_up_again(
     assert whole(store, reference).count != 30
     model = store.models.get(MODEL)
     # While the hour goes on nothing is touched: gateways are still adding to it.
-    assert mend(store, model, HOUR + timedelta(minutes=59), no_fence) == 0
-    assert mend(store, model, HOUR + timedelta(minutes=63), no_fence) == 1
+    assert reconcile_history(store, model, HOUR + timedelta(minutes=59), no_fence) == 0
+    assert reconcile_history(store, model, HOUR + timedelta(minutes=63), no_fence) == 1
     found = whole(store, reference)
     rows = reference.rows(
         np.concatenate([batch.embeddings for batch in given]), np.concatenate([batch.logits for batch in given])
@@ -115,7 +115,7 @@ def test_an_hour_that_differs_from_the_record_is_added_up_again(
         sums_of(reference, found).features, WindowSums.of(reference, rows).features, rtol=0.02, atol=1.0
     )
     assert [whole(store, reference, f"site={site}").count for site in ("berlin", "paris")] == [20, 10]
-    assert mend(store, model, HOUR + timedelta(minutes=64), no_fence) == 0
+    assert reconcile_history(store, model, HOUR + timedelta(minutes=64), no_fence) == 0
 
 
 def test_a_monitor_that_was_replaced_mends_nothing(
@@ -128,7 +128,7 @@ def test_a_monitor_that_was_replaced_mends_nothing(
         raise LeaseLost("another one has it")
 
     with pytest.raises(LeaseLost):
-        mend(sqlite_store, sqlite_store.models.get(MODEL), HOUR + timedelta(hours=2), lost)
+        reconcile_history(sqlite_store, sqlite_store.models.get(MODEL), HOUR + timedelta(hours=2), lost)
     assert sqlite_store.rollups.counts(MODEL, *WHOLE) == {}
 
 
@@ -139,14 +139,14 @@ def test_what_is_forgotten_is_not_added_up_again_and_again(
     given = batches(sqlite_store, reference, population, [0, 70])
     written(sqlite_store, reference, given)
     model, late = sqlite_store.models.get(MODEL), HOUR + timedelta(hours=3)
-    assert mend(sqlite_store, model, late, no_fence) == 0
+    assert reconcile_history(sqlite_store, model, late, no_fence) == 0
     with sqlite_store.writing() as session:
         # As retention forgets predictions: their tallies and rollups stay.
         session.execute(delete(PredictionRow).where(PredictionRow.id.in_(given[0].ids)))
         session.execute(delete(RollupRow))
-    assert mend(sqlite_store, model, late, no_fence) == 1
+    assert reconcile_history(sqlite_store, model, late, no_fence) == 1
     assert sqlite_store.rollups.counts(MODEL, *WHOLE) == {HOUR + timedelta(hours=1): 10}
-    assert mend(sqlite_store, model, late, no_fence) == 0
+    assert reconcile_history(sqlite_store, model, late, no_fence) == 0
 
 
 def test_a_model_without_a_reference_has_a_history_too(
@@ -161,17 +161,17 @@ def test_a_model_without_a_reference_has_a_history_too(
     writer.stop()
     ((_, found),) = sqlite_store.rollups.between(MODEL, *WHOLE)
     assert (found.count, found.scored, found.confident, found.scores.at([0.5])) == (10, 0, 10, None)
-    assert mend(sqlite_store, sqlite_store.models.get(MODEL), HOUR + timedelta(hours=2), no_fence) == 1
+    assert reconcile_history(sqlite_store, sqlite_store.models.get(MODEL), HOUR + timedelta(hours=2), no_fence) == 1
     assert sqlite_store.rollups.counts(MODEL, *WHOLE) == {}
 
 
 def test_callers_make_only_so_many_slices() -> None:
     slices = Slices()
-    assert slices.of({"site": "berlin", "floor": 3, "open": None}) == ["site=berlin", "floor=3", "open=None"]
-    found = {one for place in range(1_000) for one in slices.of({"user": place})}
+    assert slices.names_of({"site": "berlin", "floor": 3, "open": None}) == ["site=berlin", "floor=3", "open=None"]
+    found = {one for place in range(1_000) for one in slices.names_of({"user": place})}
     assert len(found) == MOST_VALUES + 1
     assert f"user={OTHERS}" in found
-    names = {one.partition("=")[0] for place in range(100) for one in slices.of({f"tag {place}": 1})}
+    names = {one.partition("=")[0] for place in range(100) for one in slices.names_of({f"tag {place}": 1})}
     assert len(names) == MOST_TAGS - 4
-    assert slices.of(None) == []
-    assert all(len(one) <= 121 for one in slices.of({"site": "x" * 10_000}))
+    assert slices.names_of(None) == []
+    assert all(len(one) <= 121 for one in slices.names_of({"site": "x" * 10_000}))
