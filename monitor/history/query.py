@@ -27,11 +27,11 @@ _LONGEST_COMPARED = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Span:
-    """How far back to look and how wide a bar is; `words` says the width to people."""
+    """How far back to look and how wide a bar is; `description` says the width to people."""
 
     days: int
     seconds: int
-    words: str
+    description: str
 
     def bar_starts(self, until: datetime) -> list[datetime]:
         """The instants at which the bars begin, the last of them containing `until`."""

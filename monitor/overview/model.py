@@ -104,8 +104,8 @@ def _certificate(baseline: BaselineRecord | None, reference: Reference | None) -
 
 
 def _budget(store: Store, settings: MonitorSettings) -> Budget:
-    watched = sum(model.reference_sha256 is not None for model in store.models.all())
-    return budget_of(settings.false_alarm_every_days, watched, settings.looks_per_day)
+    watched_models = sum(model.reference_sha256 is not None for model in store.models.all())
+    return budget_of(settings.false_alarm_every_days, watched_models, settings.looks_per_day)
 
 
 def _latest_accuracy(store: Store, runs: Sequence[RunRecord]) -> AccuracyRange | None:

@@ -53,12 +53,12 @@ class EmbeddingMap(Section):
             svg.dots(((x(across), y(up)) for across, up in values[kind]), f"dots {kind}")
             for kind in ("training", "window", "flagged")
         ]
-        for label in values["classes"]:
-            across, up = label["at"]
-            parts.append(svg.text(x(across), y(up) + 5, label["name"], class_="name", text_anchor="middle"))
+        for class_position in values["classes"]:
+            across, up = class_position["at"]
+            parts.append(svg.text(x(across), y(up) + 5, class_position["name"], class_="name", text_anchor="middle"))
         keys = (("training", "training"), ("window", "production"), ("flagged", "production, flagged"))
         legend = "".join(
-            f'<span class="key {kind}">{escape(words)} ({len(values[kind])})</span>' for kind, words in keys
+            f'<span class="key {kind}">{escape(label)} ({len(values[kind])})</span>' for kind, label in keys
         )
         return f'<p class="legend">{legend}</p>' + svg.figure(HEIGHT, "".join(parts), self.title)
 

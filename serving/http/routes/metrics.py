@@ -40,7 +40,7 @@ class _Collector(Collector):
 def _recording_metrics(state: State) -> Iterator[Metric]:
     status = state.store.recording.status()
     spool = status.spool
-    for name, words, value in (
+    for name, description, value in (
         ("database_away", "1 while predictions go to the spool.", status.away is not None),
         ("spool_predictions", "Predictions that wait in the spool.", spool.rows),
         ("spool_bytes", "Bytes that the spool takes.", spool.bytes),
@@ -49,9 +49,9 @@ def _recording_metrics(state: State) -> Iterator[Metric]:
         ("spool_drained_per_second", "Predictions a second that leave the spool.", status.drained_per_second),
         ("spool_put_aside", "Predictions in the spool that can't be recorded: tidegate fsck.", spool.put_aside),
     ):
-        yield GaugeMetricFamily(f"tidegate_{name}", words, value=float(value))
-    words = "Predictions that this process answered without recording them: there was no room."
-    yield CounterMetricFamily("tidegate_unrecorded_predictions", words, value=status.unrecorded)
+        yield GaugeMetricFamily(f"tidegate_{name}", description, value=float(value))
+    description = "Predictions that this process answered without recording them: there was no room."
+    yield CounterMetricFamily("tidegate_unrecorded_predictions", description, value=status.unrecorded)
 
 
 def _prediction_metrics(state: State) -> Iterator[Metric]:
