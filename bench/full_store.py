@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monitor.history.aggregate import Part, aggregate
+from monitor.history.aggregate import PredictionColumns, aggregate
 from monitor.history.slices import Slices
 from monitor.reference.profile import Reference
 from monitor.shift.row_features import features_of
@@ -77,7 +77,7 @@ def _rollups(
         for minute in minutes:
             held_out = reference.held_out.take(rng.integers(0, len(reference.held_out), n))
             at = hour if minute is None else hour + timedelta(minutes=minute)
-            part = Part(
+            part = PredictionColumns(
                 [at] * n,
                 [{"site": f"site {index % SITES}"} for index in range(n)] if minute in (None, 0) else [None] * n,
                 (held_out.scores >= reference.threshold).astype(np.int8),

@@ -3,7 +3,8 @@
 import logging
 
 from monitor.alerts.delivery import deliver_due
-from monitor.history.reconcile import mend
+from monitor.history.reconcile import reconcile_history
+from monitor.history.report_material import read_report_material
 from monitor.passes.monitor_pass import PassResult
 from monitor.passes.watch import deserves_report, watch
 from monitor.settings import MonitorSettings
@@ -42,7 +43,7 @@ def run_upkeep(store: Store, lease: Lease | None = None) -> None:
     now = store.jobs.now()
     for model in store.models.all():
         try:
-            mend(store, model, now, fence)
+            reconcile_history(store, model, now, fence)
         except LeaseLost:
             raise
         except TidegateError:
@@ -52,11 +53,12 @@ def run_upkeep(store: Store, lease: Lease | None = None) -> None:
 
 def write_report(store: Store, result: PassResult, *, columns: bool) -> None:
     """Write the report of one pass, and Evidently's page on its columns beside it."""
-    report = drift_report(result, store.predictions)
+    material = read_report_material(result, store.predictions, with_columns=columns)
+    report = drift_report(result, material)
     page = None
     if columns:
         try:
-            page = columns_page(result, store)
+            page = columns_page(result, material)
         except Exception:
             # Another library's page: our own report goes out without it.
             logger.exception("Evidently's page of run %s failed", result.run.id)

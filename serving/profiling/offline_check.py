@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.baselines.baseline import Comparison
 from monitor.checks.verdict import judge
+from monitor.history.report_material import read_report_material
 from monitor.passes.decide import group_flagged, make_run
 from monitor.passes.monitor_pass import Look, PassResult
 from monitor.reference.profile import Reference
@@ -90,7 +91,7 @@ def check_inputs(
     run = make_run(look, judgement)
     watched = PassResult(model, reference, recorded, run, (), judgement.test, group_flagged(recorded))
     record = _InputFiles(dict(zip(recorded.ids, collected.inputs, strict=True)))
-    return Checked(watched, drift_report(watched, record), collected.refused)
+    return Checked(watched, drift_report(watched, read_report_material(watched, record)), collected.refused)
 
 
 def _recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:

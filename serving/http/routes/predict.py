@@ -13,7 +13,7 @@ from serving.gateway.gateway import CallerGone, Gateway, RecordedPrediction
 from serving.http import problem_details
 from serving.http.body import Receive, read_body
 from serving.http.request_parsing import TAGS_HEADER, parse_request
-from serving.http.state import Shared, curl_line, json_response, origin_of
+from serving.http.state import NO_REFERENCE, Shared, curl_line, json_response, origin_of
 from serving.rollout.deployment import Deployment
 from serving.rollout.idempotency import KEY_HEADER as IDEMPOTENCY_HEADER
 from serving.rollout.idempotency import Caller, key_of, predict_idempotently
@@ -27,10 +27,6 @@ TIMEOUT_HEADER = "tidegate-timeout"
 # Whoever sends it is told how long each stage took, in the standard header Server-Timing.
 TIMING_HEADER = "tidegate-timing"
 _LONGEST_SECONDS = 600.0
-NO_REFERENCE = (
-    "This model has no reference, so nothing is scored. "
-    "Make one with `tidegate profile export.pkl --data TRAINING_DATA`."
-)
 
 
 class OodAnswer(BaseModel):

@@ -68,7 +68,8 @@ def _page(
     name = None if deployment is state.deployments.default else deployment.name
     curl = curl_line(deployment.live, origin_of(request), name)
     names = [one.name for one in state.deployments.all]
-    html = pages.try_it(deployment.live.model, name=deployment.name, names=names, curl=curl, fields=fields, **values)
+    form = pages.TryForm(deployment.name, names, curl, fields)
+    html = pages.try_it(deployment.live.model, form, pages.TryOutcome(**values))
     return HTMLResponse(html, status_code=status)
 
 
