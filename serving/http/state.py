@@ -16,6 +16,11 @@ from store.errors import StoreUnavailable
 from store.repositories.models import ModelRecord
 from store.store import Store
 
+NO_REFERENCE = (
+    "This model has no reference, so nothing is scored. "
+    "Make one with `tidegate profile export.pkl --data TRAINING_DATA`."
+)
+
 
 @dataclass(frozen=True)
 class State:
@@ -30,11 +35,11 @@ class State:
     def elsewhere(self) -> list[ModelRecord]:
         """The models that are known and not served here, the latest of each name."""
         served = {deployment.name for deployment in self.deployments.all}
-        known = {one.name: one for one in reversed(self.store.models.all()) if one.name not in served}
-        return list(known.values())
+        latest = {model.name: model for model in reversed(self.store.models.all()) if model.name not in served}
+        return list(latest.values())
 
     def why_not_ready(self) -> str | None:
-        """Why no work should be sent here, if so. A database that is away is no reason while the spool has room."""
+        """Why no work should be sent here, or None. A database that is away is no reason while the spool has room."""
         if not self.deployments.ready:
             return "starting or stopping"
         try:
@@ -63,12 +68,12 @@ def origin(headers: dict[bytes, bytes], scheme: str = "http") -> str:
 
 
 def origin_of(request: Request) -> str:
-    """The same, for a route."""
+    """Where the caller of a route reached this gateway, such as `http://127.0.0.1:8000`."""
     return str(request.base_url).rstrip("/")
 
 
 def predict_path(name: str | None) -> str:
-    """Where a served name is asked; None for the default."""
+    """The path that predicts by a served name; None for the default."""
     return "/v1/predict" if name is None else f"/v1/models/{name}/predict"
 
 
@@ -84,7 +89,7 @@ def curl_line(gateway: Gateway, where: str, name: str | None = None) -> str:
     """A prediction from the command line, ready to paste.
 
     Args:
-        gateway: the version that is asked.
+        gateway: the version whose example is shown.
         where: the gateway's origin.
         name: the served name; None for the default.
     """

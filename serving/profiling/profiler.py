@@ -16,7 +16,7 @@ from monitor.reference.fit import DEFAULT_ALPHA, fit_reference
 from monitor.reference.profile import Reference
 from reports.pictures import thumbnail
 from serving.engine.engine import Engine
-from serving.gateway.parity import PARITY_SAMPLES, parity_sample
+from serving.gateway.parity import PARITY_SAMPLES, make_parity_sample
 from serving.learner.tasks import SingleLabel
 from serving.profiling.batch_inference import InferenceResults, Track, collect, silently
 from serving.profiling.labelled_data import LabelledInput
@@ -101,7 +101,9 @@ def make_reference(
             accuracy=_accuracy(fresh, labels[1]),
         ),
         examples=_examples(engine, seen, rng),
-        parity_samples=tuple(parity_sample(engine, one.read()) for one in _drawn(fresh.inputs, PARITY_SAMPLES, rng)),
+        parity_samples=tuple(
+            make_parity_sample(engine, one.read()) for one in _drawn(fresh.inputs, PARITY_SAMPLES, rng)
+        ),
         columns=_columns(engine, fresh, rng),
     )
 

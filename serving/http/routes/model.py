@@ -9,8 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from reports import pages
 from serving.gateway.gateway import Gateway
 from serving.http.negotiation import wants_html
-from serving.http.routes.predict import NO_REFERENCE
-from serving.http.state import Shared, State, curl_line, ingest_curl_line, json_response, origin_of
+from serving.http.state import NO_REFERENCE, Shared, State, curl_line, ingest_curl_line, json_response, origin_of
 from serving.rollout.deployment import Deployment
 from serving.rollout.plan import Role
 from store.repositories.models import ModelRecord

@@ -124,7 +124,9 @@ def raw_image(item: Any) -> RawInput:
     if isinstance(item, str | Path):
         content = Path(item).read_bytes()
         return RawInput(media_type_of(content), content)
-    return RawInput("image/png", encoded(item if isinstance(item, Image.Image) else Image.fromarray(np.asarray(item))))
+    return RawInput(
+        "image/png", encode_png(item if isinstance(item, Image.Image) else Image.fromarray(np.asarray(item)))
+    )
 
 
 # How files of the usual formats begin: a name costs far less than opening the file, which happens later in any case.
@@ -185,10 +187,10 @@ def _pictures() -> list[bytes]:
     noise = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 64), (48, 96), (96, 48), (300, 200))]
     dark = Image.fromarray(noise[0] // 16)
     pictures = [gradient.convert("RGB"), *map(Image.fromarray, noise), dark, Image.new("RGB", (64, 64)), gradient]
-    return [encoded(picture) for picture in pictures]
+    return [encode_png(picture) for picture in pictures]
 
 
-def encoded(image: Image.Image) -> bytes:
+def encode_png(image: Image.Image) -> bytes:
     """A picture as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
