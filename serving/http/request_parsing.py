@@ -89,8 +89,8 @@ def _parse_picture_form(content_type: bytes, body: bytes, settings: ServingSetti
     contents = [part.content for part in parts if part.name == "file" and part.file_name is not None]
     if not contents:
         has_text_part = any(part.name == "file" for part in parts)
-        why = "its parts named `file` carry no file name" if has_text_part else "it has no part named `file`"
-        raise BadInput(f"The form holds no picture: {why}. Send it as curl -F file=@picture.png does.", field="file")
+        reason = "its parts named `file` carry no file name" if has_text_part else "it has no part named `file`"
+        raise BadInput(f"The form holds no picture: {reason}. Send it as curl -F file=@picture.png does.", field="file")
     tags = next((part.content for part in parts if part.name == "tags" and part.file_name is None), None)
     inputs = [RawInput(media_type_of(content), content) for content in contents]
     return ParsedInputs(inputs, None if tags is None else parse_tags(tags), "file[{}]")

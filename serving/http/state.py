@@ -77,23 +77,23 @@ def predict_path(name: str | None) -> str:
     return "/v1/predict" if name is None else f"/v1/models/{name}/predict"
 
 
-def ingest_curl_line(model: str, where: str) -> str:
+def ingest_curl_line(model: str, gateway_origin: str) -> str:
     """A prediction that was made elsewhere, from the command line."""
     return (
-        f"curl {where}/v1/ingest -H 'content-type: application/json' \\\n"
+        f"curl {gateway_origin}/v1/ingest -H 'content-type: application/json' \\\n"
         f'  -d \'{{"model": "{model}", "predictions": [{{"id": "1", "embedding": [0.1, …], "logits": [2.3, …]}}]}}\''
     )
 
 
-def curl_line(gateway: Gateway, where: str, name: str | None = None) -> str:
+def curl_line(gateway: Gateway, gateway_origin: str, name: str | None = None) -> str:
     """A prediction from the command line, ready to paste.
 
     Args:
         gateway: the version whose example is shown.
-        where: the gateway's origin.
+        gateway_origin: where the caller reached it, such as `http://127.0.0.1:8000`.
         name: the served name; None for the default.
     """
-    address = f"{where}{predict_path(name)}"
+    address = f"{gateway_origin}{predict_path(name)}"
     takes, example = gateway.engine.adapter.takes, gateway.example
     if takes == "texts":
         return f"curl {address} -H 'content-type: text/plain' -d 'A short text.'"

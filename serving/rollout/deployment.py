@@ -173,8 +173,8 @@ class Deployment:
         await asyncio.gather(*(gateway.stop() for gateway in ended.values()))
 
     def _report_problem(self, role: Role | None, error: Exception) -> None:
-        what = "the rollout's file" if role is None else f"the {role.value} version"
-        self.problem = f"{what} can't be served: {error}"
+        subject = "the rollout's file" if role is None else f"the {role.value} version"
+        self.problem = f"{subject} can't be served: {error}"
         expected = isinstance(error, TidegateError)
         logger.error("%s: %s", self.name, self.problem, exc_info=None if expected else error)
 
