@@ -1,4 +1,4 @@
-"""The pipeline: nobody waits for a timer, nobody is forgotten, a bad input fails alone."""
+"""The micro-batcher: nobody waits for a timer, nobody is forgotten, a bad input fails alone."""
 
 import asyncio
 import threading
