@@ -9,24 +9,11 @@ from fastapi.responses import Response
 
 from monitor.ingest.service import IngestService
 from monitor.settings import MonitorSettings
-from serving.http.curl_lines import curl_line, ingest_curl_line, predict_path
 from serving.rollout.deployment import Deployments
 from serving.settings import ServingSettings
 from store.errors import StoreUnavailable
 from store.repositories.models import ModelRecord
 from store.store import Store
-
-__all__ = [
-    "NO_REFERENCE",
-    "Shared",
-    "State",
-    "curl_line",
-    "ingest_curl_line",
-    "json_response",
-    "origin",
-    "origin_of",
-    "predict_path",
-]
 
 NO_REFERENCE = (
     "This model has no reference, so nothing is scored. "

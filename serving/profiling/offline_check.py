@@ -19,7 +19,7 @@ from monitor.settings import MonitorSettings
 from reports.drift import DriftReport, drift_report
 from serving.engine.engine import Engine
 from serving.gateway.recorder import text_of
-from serving.profiling.batch_inference import InferenceResults, Track, collect, silently
+from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
 from serving.profiling.labelled_data import LabelledInput
 from store.clock import new_id, utc_now
 from store.recording.batches import RawInput
@@ -67,14 +67,14 @@ def check_inputs(
     reference: Reference,
     inputs: Sequence[LabelledInput],
     settings: MonitorSettings,
-    track: Track = silently,
+    track: ProgressTracker = without_progress,
 ) -> Checked:
     """Compare inputs with a reference, by the very checks of the monitor.
 
     Raises:
         BadInput: not one input can be read.
     """
-    collected = collect(engine, inputs, track, "inputs")
+    collected = run_inference(engine, inputs, track, "inputs")
     recorded = _recorded(collected, reference)
     seed = f"{engine.loaded.sha256}/{len(collected.inputs)}"
     judgement = judge(reference, Window.of_record(reference, recorded), settings, generator(seed))
