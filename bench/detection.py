@@ -25,13 +25,13 @@ def main() -> None:
         "--peer-repeats", type=int, default=None, help="the same for peers, which take longer; 0: cost without peers"
     )
     options.add_argument("--sets", nargs="*", default=list(shift.CHOSEN), help="of the shift question")
-    chosen = options.parse_args()
-    shift.CHOSEN = {name: unknown for name, unknown in shift.CHOSEN.items() if name in chosen.sets}
+    arguments = options.parse_args()
+    shift.CHOSEN = {name: unknown for name, unknown in shift.CHOSEN.items() if name in arguments.sets}
     for name, run in QUESTIONS.items():
-        if chosen.question in (name, "all"):
+        if arguments.question in (name, "all"):
             run(
-                repeats=chosen.repeats,
-                peer_repeats=chosen.repeats if chosen.peer_repeats is None else chosen.peer_repeats,
+                repeats=arguments.repeats,
+                peer_repeats=arguments.repeats if arguments.peer_repeats is None else arguments.peer_repeats,
             )
 
 

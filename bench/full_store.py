@@ -1,4 +1,4 @@
-"""A store as it is after years: many predictions, their tallies and rollups, reports, open alerts."""
+"""A store as it is after years: many predictions, their counters and rollups, reports, open alerts."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from monitor.history.aggregate import Part, aggregate
+from monitor.history.aggregate import PredictionColumns, aggregate
 from monitor.history.slices import Slices
 from monitor.reference.profile import Reference
 from monitor.shift.row_features import features_of
 from store.clock import new_id
-from store.database.time_buckets import HOUR_SECONDS, ROLLED_UP_WRITER, floor
+from store.database.time_buckets import HOUR_SECONDS, ROLLED_UP_WRITER, bucket_start
 from store.recording.batches import PredictionBatch
 from store.repositories.alerts import AlertRecord, AlertState
 from store.repositories.runs import RunRecord, Verdict
@@ -20,16 +20,16 @@ from store.rollups.rollups import RollupKey
 from store.store import Store
 
 DAYS, SITES, REPORTS, ALERTS = 30, 10, 10_000, 1_000
-_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 50_000
 
 
 def fill(store: Store, sha256: str, reference_file: Path, rows: int) -> None:
     """Fill a store in which one model is known. Predictions are drawn from the held-out rows."""
     rng, now = np.random.default_rng(0), datetime.now(UTC)
     start, reference = now - timedelta(days=DAYS), Reference.load(reference_file)
-    for first in range(0, rows, _AT_ONCE):
-        n = min(_AT_ONCE, rows - first)
-        at = [start + timedelta(days=DAYS * (first + place) / rows) for place in range(n)]
+    for first in range(0, rows, _ROWS_AT_ONCE):
+        n = min(_ROWS_AT_ONCE, rows - first)
+        at = [start + timedelta(days=DAYS * (first + index) / rows) for index in range(n)]
         store.predictions.record_batches([_batch(sha256, at, reference, rng)])
         print(f"  {first + n:,} of {rows:,} predictions", file=sys.stderr, flush=True)
     _rollups(store, sha256, reference, start, now, rng)
@@ -38,8 +38,8 @@ def fill(store: Store, sha256: str, reference_file: Path, rows: int) -> None:
 
 def _batch(sha256: str, at: list[datetime], reference: Reference, rng: np.random.Generator) -> PredictionBatch:
     n, held_out = len(at), reference.held_out
-    rows = rng.integers(0, len(held_out), n)
-    nothing: list[Any] = [None] * n
+    row_indices = rng.integers(0, len(held_out), n)
+    absent: list[Any] = [None] * n
     return PredictionBatch(
         model_sha256=sha256,
         ids=[new_id() for _ in range(n)],
@@ -51,11 +51,11 @@ def _batch(sha256: str, at: list[datetime], reference: Reference, rng: np.random
         ood_p_values=rng.uniform(size=n).tolist(),
         flagged=(rng.uniform(size=n) < 0.01).tolist(),
         latencies_seconds=[0.01] * n,
-        tags=nothing,
-        mirrors=nothing,
-        embeddings=held_out.embeddings[rows],
-        logits=np.zeros((n, 2), np.float32) if held_out.logits is None else held_out.logits[rows],
-        raw_inputs=nothing,
+        tags=absent,
+        mirrors=absent,
+        embeddings=held_out.embeddings[row_indices],
+        logits=np.zeros((n, 2), np.float32) if held_out.logits is None else held_out.logits[row_indices],
+        raw_inputs=absent,
     )
 
 
@@ -67,19 +67,19 @@ def _rollups(
     now: datetime,
     rng: np.random.Generator,
 ) -> None:
-    """As gateways write them: of every hour and site, and of the last hours by the minute."""
+    """Write rollups as gateways do: of every hour and site, and of the last six hours by the minute too."""
     features = features_of(reference).sha256
-    hour, last = floor(start, HOUR_SECONDS), floor(now, HOUR_SECONDS)
+    hour, last = bucket_start(start, HOUR_SECONDS), bucket_start(now, HOUR_SECONDS)
     while hour <= last:
         minutes = range(60) if now - hour < timedelta(hours=6) else [None]
         n = 2_000 // len(minutes)
-        made = []
+        rollups = []
         for minute in minutes:
             held_out = reference.held_out.take(rng.integers(0, len(reference.held_out), n))
             at = hour if minute is None else hour + timedelta(minutes=minute)
-            part = Part(
+            part = PredictionColumns(
                 [at] * n,
-                [{"site": f"site {place % SITES}"} for place in range(n)] if minute in (None, 0) else [None] * n,
+                [{"site": f"site {index % SITES}"} for index in range(n)] if minute in (None, 0) else [None] * n,
                 (held_out.scores >= reference.threshold).astype(np.int8),
                 held_out.scores,
                 np.full(n, np.nan) if held_out.confidences is None else held_out.confidences,
@@ -87,17 +87,17 @@ def _rollups(
             )
             for (seconds, begin, slice_), rollup in aggregate(reference, part, Slices()).items():
                 width = HOUR_SECONDS if minute is None else seconds
-                made.append((RollupKey(sha256, width, begin, slice_, features, ROLLED_UP_WRITER), rollup))
+                rollups.append((RollupKey(sha256, width, begin, slice_, features, ROLLED_UP_WRITER), rollup))
         with store.writing() as session:
-            store.rollups.put(session, made)
+            store.rollups.save(session, rollups)
         hour += timedelta(hours=1)
 
 
 def _reports(store: Store, sha256: str, start: datetime, now: datetime) -> None:
     width = (now - start) / REPORTS
     runs = []
-    for place in range(REPORTS):
-        since = start + place * width
+    for index in range(REPORTS):
+        since = start + index * width
         run = RunRecord(
             id=new_id(),
             model_sha256=sha256,
@@ -120,15 +120,27 @@ def _reports(store: Store, sha256: str, start: datetime, now: datetime) -> None:
         # As large as a report is, in bytes that don't compress.
         noise = np.random.default_rng(run.id.int % 2**32).integers(0, 10, 15_000)
         store.reports.save(run.id, run.at, {"noise": "".join(map(str, noise))}, None)
-    for place in range(ALERTS // 5):
-        other = f"{place:064x}"
+    for index in range(ALERTS // 5):
+        model_sha256 = f"{index:064x}"
         store.models.register(
-            sha256=other, name=f"model {place}", application="tabular", task="single_label", classes=[], reference=None
+            sha256=model_sha256,
+            name=f"model {index}",
+            application="tabular",
+            task="single_label",
+            classes=[],
+            reference=None,
         )
         with store.writing() as session:
             for check in ("embedding", "prediction", "ood_score", "ood_rate", "accuracy"):
                 fired = AlertRecord(
-                    new_id(), other, check, AlertState.FIRING, now, now, runs[-1].id, "It has shifted, certainly."
+                    new_id(),
+                    model_sha256,
+                    check,
+                    AlertState.FIRING,
+                    now,
+                    now,
+                    runs[-1].id,
+                    "It has shifted, certainly.",
                 )
                 store.alerts.save(session, fired)
                 store.alerts.add_event(session, fired, now)

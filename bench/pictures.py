@@ -18,14 +18,14 @@ PROMISE = 10_000
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw all pictures."""
     mpl.rcParams.update(
         {"svg.hashsalt": "tidegate", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     )
-    one = SETS["clothing"]()
-    reference = reference_of(one)
-    usual = reference.score(one.fresh.embeddings, one.fresh.logits)
-    strange = reference.score(one.ood["digits"].embeddings, one.ood["digits"].logits)
+    domain = SETS["clothing"]()
+    reference = reference_of(domain)
+    usual = reference.score(domain.fresh.embeddings, domain.fresh.logits)
+    strange = reference.score(domain.ood["digits"].embeddings, domain.ood["digits"].logits)
     _scores(usual.score, strange.score, reference.threshold)
     _alarm(reference, usual.score, strange.score)
 
@@ -51,8 +51,8 @@ def _alarm(reference, usual: np.ndarray, strange: np.ndarray) -> None:
     for share, colour in ((0.0, GREY), (0.01, BLUE), (0.05, RED)):
         rng = np.random.default_rng(3)
         stream = rng.choice(usual, 3_000)
-        hit = (rng.uniform(size=3_000) < share) & (np.arange(3_000) >= 500)
-        stream[hit] = rng.choice(strange, int(hit.sum()))
+        is_strange = (rng.uniform(size=3_000) < share) & (np.arange(3_000) >= 500)
+        stream[is_strange] = rng.choice(strange, int(is_strange.sum()))
         alarm = SequentialAlarm(reference, arl=PROMISE, rng=rng)
         evidence = []
         for start in range(0, 3_000, 10):

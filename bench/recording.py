@@ -1,4 +1,4 @@
-"""What recording costs: `python -m bench.recording [gateway bulk pages]`.
+"""The cost of recording: `python -m bench.recording [gateway bulk pages]`.
 
 `gateway`: requests a second with recording, against the same gateway whose record is thrown away. `bulk`: rows a second of
 an ingest against raw COPY or executemany of the same rows. `pages`: the pages' time with millions of predictions recorded.
@@ -44,9 +44,9 @@ def main() -> None:
     options.add_argument("questions", nargs="*", default=["gateway", "bulk", "pages"])
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--rows", type=int, default=10_000_000, help="predictions behind the pages")
-    chosen = options.parse_args()
-    for question in chosen.questions:
-        {"gateway": _gateway, "bulk": _bulk, "pages": _pages}[question](chosen)
+    arguments = options.parse_args()
+    for question in arguments.questions:
+        {"gateway": _gateway, "bulk": _bulk, "pages": _pages}[question](arguments)
 
 
 @contextmanager
@@ -59,8 +59,8 @@ def _postgresql() -> Iterator[str]:
         server.cleanup()
 
 
-def _gateway(chosen: argparse.Namespace) -> None:
-    """Throughput with and without the record, on both databases."""
+def _gateway(arguments: argparse.Namespace) -> None:
+    """Throughput with and without recording, on both databases."""
     rows = []
     with _postgresql() as url:
         database = Database(StoreSettings(database=url))
@@ -69,25 +69,25 @@ def _gateway(chosen: argparse.Namespace) -> None:
         for name, clients in (("resnet18", 16), ("digits", 64)):
             served = LEARNERS[name]()
             contestants: dict[str, Callable[[], Contestant]] = {
-                # Everything is done but the commit: what is recorded goes to memory and is lost.
+                # Everything is done but the commit: records stay in memory and are lost.
                 "unrecorded": lambda served=served: _unrecorded(tidegate(served)),
                 "SQLite": lambda served=served: tidegate(served),
                 "PostgreSQL": lambda served=served: tidegate(served, "--database", url),
             }
-            found: dict[str, list[float]] = {one: [] for one in contestants}
-            for turn in range(chosen.rounds):
-                for one in list(contestants) if turn % 2 == 0 else reversed(contestants):
-                    with contestants[one]().running(served) as running:
+            rates: dict[str, list[float]] = {contestant: [] for contestant in contestants}
+            for turn in range(arguments.rounds):
+                for contestant in list(contestants) if turn % 2 == 0 else reversed(contestants):
+                    with contestants[contestant]().running(served) as running:
                         load(running.url, running.body, running.content_type, clients, 2)
                         measured = load(running.url, running.body, running.content_type, clients, 5)
-                        found[one].append(measured.per_second)
-                        print(f"  {name}, {one}: {measured}", file=sys.stderr, flush=True)
-            base = statistics.median(found["unrecorded"])
-            for one in ("SQLite", "PostgreSQL"):
-                rate = statistics.median(found[one])
+                        rates[contestant].append(measured.per_second)
+                        print(f"  {name}, {contestant}: {measured}", file=sys.stderr, flush=True)
+            base = statistics.median(rates["unrecorded"])
+            for contestant in ("SQLite", "PostgreSQL"):
+                rate = statistics.median(rates[contestant])
                 target = "5 %" if name == "resnet18" else "20 %"
                 rows.append(
-                    (f"{name}, {clients} clients, {one}", base, rate, f"{100 * (1 - rate / base):.1f} %", target)
+                    (f"{name}, {clients} clients, {contestant}", base, rate, f"{100 * (1 - rate / base):.1f} %", target)
                 )
     note = "Requests a second, median of alternating rounds; without: the same gateway with its commits left out."
     publish(
@@ -102,11 +102,11 @@ def _unrecorded(contestant: Contestant) -> Contestant:
 
 def _batch(rows: int, rng: np.random.Generator, start: datetime, seconds: float) -> PredictionBatch:
     logits = rng.normal(size=(rows, CLASSES)).astype(np.float32)
-    nothing = [None] * rows
+    absent = [None] * rows
     return PredictionBatch(
         model_sha256=MODEL,
         ids=[new_id() for _ in range(rows)],
-        at=[start + timedelta(seconds=seconds * place / rows) for place in range(rows)],
+        at=[start + timedelta(seconds=seconds * index / rows) for index in range(rows)],
         predictions=["seven"] * rows,
         class_indices=logits.argmax(axis=1).tolist(),
         confidences=rng.uniform(size=rows).tolist(),
@@ -114,16 +114,16 @@ def _batch(rows: int, rng: np.random.Generator, start: datetime, seconds: float)
         ood_p_values=rng.uniform(size=rows).tolist(),
         flagged=(rng.uniform(size=rows) < 0.01).tolist(),
         latencies_seconds=[0.01] * rows,
-        tags=list(nothing),
-        mirrors=list(nothing),
+        tags=list(absent),
+        mirrors=list(absent),
         embeddings=rng.normal(size=(rows, WIDTH)).astype(np.float32),
         logits=logits,
-        raw_inputs=list(nothing),
+        raw_inputs=list(absent),
         repeatable=True,
     )
 
 
-def _opened(url: str) -> Store:
+def _open_store(url: str) -> Store:
     store = Store(Database(StoreSettings(database=url)))
     migrate.upgrade(store.database)
     store.models.register(
@@ -137,24 +137,24 @@ def _opened(url: str) -> Store:
     return store
 
 
-def _bulk(chosen: argparse.Namespace) -> None:
-    """Bulk ingest against the database's own fastest way, the same rows."""
-    rng, rows, rounds = np.random.default_rng(0), 5_000, max(chosen.rounds, 3)
+def _bulk(arguments: argparse.Namespace) -> None:
+    """Bulk ingest against the database's own fastest insert of the same rows."""
+    rng, rows, rounds = np.random.default_rng(0), 5_000, max(arguments.rounds, 3)
     table = []
     with _postgresql() as postgresql, tempfile.TemporaryDirectory(dir=WORK) as folder:
         for name, url in (("PostgreSQL", postgresql), ("SQLite", f"sqlite:///{folder}/bulk.db")):
-            store = _opened(url)
-            ours, raw = [], []
+            store = _open_store(url)
+            ingest_rates, raw_rates = [], []
             for _ in range(rounds):
                 now = datetime.now(UTC)
                 batch = _batch(rows, rng, now, 1.0)
                 began = time.perf_counter()
                 store.predictions.record_batches([batch])
-                ours.append(rows / (time.perf_counter() - began))
-                raw.append(_raw(store, _batch(rows, rng, now, 1.0)))
+                ingest_rates.append(rows / (time.perf_counter() - began))
+                raw_rates.append(_raw_rate(store, _batch(rows, rng, now, 1.0)))
             store.close()
-            mine, theirs = statistics.median(ours), statistics.median(raw)
-            table.append((name, theirs, mine, f"{mine / theirs:.0%}", "60%"))
+            ingest_rate, raw_rate = statistics.median(ingest_rates), statistics.median(raw_rates)
+            table.append((name, raw_rate, ingest_rate, f"{ingest_rate / raw_rate:.0%}", "60%"))
     note = (
         f"Rows a second, {WIDTH}-d embeddings, {rows:,} rows a transaction, median of {rounds} alternating rounds. Raw: "
         "COPY, or executemany in one transaction, of rows that are encoded already. Ours encodes, leaves out what is known, "
@@ -170,16 +170,17 @@ def _bulk(chosen: argparse.Namespace) -> None:
     )
 
 
-def _raw(store: Store, batch: PredictionBatch) -> float:
+def _raw_rate(store: Store, batch: PredictionBatch) -> float:
+    """Rows a second of the database's own bulk insert."""
     rows = list(zip(*batch.columns(), strict=True))
     with store.writing() as session:
         driver = session.connection().connection.driver_connection
         assert driver is not None
         if store.database.is_sqlite:
-            plain = [(row[0].hex, row[1], row[2].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[3:]) for row in rows]
+            values = [(row[0].hex, row[1], row[2].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[3:]) for row in rows]
             marks = ", ".join("?" * len(COLUMNS))
             began = time.perf_counter()
-            driver.executemany(f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({marks})", plain)
+            driver.executemany(f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({marks})", values)
         else:
             began = time.perf_counter()
             with driver.cursor() as cursor, cursor.copy(f"COPY predictions ({', '.join(COLUMNS)}) FROM STDIN") as copy:
@@ -189,8 +190,8 @@ def _raw(store: Store, batch: PredictionBatch) -> float:
         return len(rows) / (time.perf_counter() - began)
 
 
-def _pages(chosen: argparse.Namespace) -> None:
-    """The pages' time over a full record, on both databases, and the monitor's memory when it looks at it."""
+def _pages(arguments: argparse.Namespace) -> None:
+    """Response times of the pages over a full store, on both databases, and the memory of the monitor's look at it."""
     served = LEARNERS["tabular"]()
     paths = ("/", "/history?span=day", "/history?span=week", "/history?span=month", "/reports", "/alerts", "/v1/models")
     times: dict[str, dict[str, float]] = {path: {} for path in paths}
@@ -201,15 +202,15 @@ def _pages(chosen: argparse.Namespace) -> None:
             migrate.upgrade(database)
             with tidegate(served, "--database", url).running(served) as running:
                 store = Store(database)
-                fill(store, store.models.all()[0].sha256, served.reference, chosen.rows)
+                fill(store, store.models.all()[0].sha256, served.reference, arguments.rows)
                 address = running.url.removesuffix("/v1/predict")
                 for path in paths:
                     times[path][name] = _page_ms(f"{address}{path}")
-                memory[name] = _looked_in(url)
+                memory[name] = _look_memory_mb(url)
                 store.close()
     rows = [[path, *(f"{times[path][name]:.0f}" for name in memory), "200"] for path in paths]
     note = (
-        f"Milliseconds, median of five, with {chosen.rows:,} predictions of 30 days by ten sites, {REPORTS:,} reports and "
+        f"Milliseconds, median of five, with {arguments.rows:,} predictions of 30 days by ten sites, {REPORTS:,} reports and "
         f"{ALERTS:,} open alerts. One look of the monitor at it all took at most "
         f"{' and '.join(f'{megabytes:,.0f} MB on {name}' for name, megabytes in memory.items())}."
     )
@@ -226,8 +227,8 @@ def _page_ms(address: str) -> float:
     return statistics.median(times[1:])
 
 
-def _looked_in(url: str) -> float:
-    """The most memory that one look of the monitor took, in MB, in a process of its own."""
+def _look_memory_mb(url: str) -> float:
+    """The peak memory of one look of the monitor, in a process of its own, in MB."""
     command = [str(Path(sys.executable).with_name("tidegate")), "monitor", "--once", "--database", url]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -32,11 +32,11 @@ COMMAND = "python -m bench.soak"
 
 @dataclass(frozen=True)
 class Minute:
-    """What one minute was like; memory in MB at its end and the most that was seen in it, rows waiting at its end."""
+    """Measurements of one minute: load, memory in MB at its end and at most, and rows that wait in the spool at its end."""
 
     load: Load
     memory: float
-    most: float
+    peak: float
     waiting: int
 
 
@@ -45,9 +45,9 @@ def main() -> None:
     options.add_argument("databases", nargs="*", default=["SQLite", "PostgreSQL"])
     options.add_argument("--minutes", type=int, default=10)
     options.add_argument("--seconds", type=float, default=60, help="how long a minute is")
-    chosen = options.parse_args()
-    for name in chosen.databases:
-        {"SQLite": _sqlite, "PostgreSQL": _postgresql}[name](chosen.minutes, chosen.seconds)
+    arguments = options.parse_args()
+    for name in arguments.databases:
+        {"SQLite": _sqlite, "PostgreSQL": _postgresql}[name](arguments.minutes, arguments.seconds)
 
 
 def _sqlite(minutes: int, seconds: float) -> None:
@@ -78,68 +78,68 @@ def _soak(name: str, url: str, folder: str, minutes: int, seconds: float, fault:
     served = LEARNERS["digits"]()
     contestant = tidegate(served, "--database", url)
     contestant = replace(contestant, environment={"TIDEGATE_SPOOL": f"{folder}/spool"})
-    found: list[Minute] = []
+    measured: list[Minute] = []
     with ExitStack() as stack:
         running = stack.enter_context(contestant.running(served))
         load(running.url, running.body, running.content_type, CLIENTS, 5)
         for minute in range(1, minutes + 1):
             fault(minute)
-            found.append(_minute(running, seconds))
-            print(f"  {name}, minute {minute}: {found[-1]}", file=sys.stderr, flush=True)
+            measured.append(_measure_minute(running, seconds))
+            print(f"  {name}, minute {minute}: {measured[-1]}", file=sys.stderr, flush=True)
         began = time.monotonic()
-        while _waiting(running) and time.monotonic() - began < 600:
+        while _waiting_rows(running) and time.monotonic() - began < 600:
             time.sleep(0.5)
         drained = time.monotonic() - began
         store = Store.open(StoreSettings(database=url))
-        recorded, tallied = store.predictions.count(), store.counters.total(store.models.all()[0].sha256).count
+        recorded, counted = store.predictions.count(), store.counters.total(store.models.all()[0].sha256).count
         store.close()
-    _publish(name, found, seconds, drained, recorded, tallied)
+    _publish(name, measured, seconds, drained, recorded, counted)
 
 
-def _minute(running: Running, seconds: float) -> Minute:
-    seen: list[float] = []
-    over = threading.Event()
+def _measure_minute(running: Running, seconds: float) -> Minute:
+    memories: list[float] = []
+    ended = threading.Event()
 
-    def look() -> None:
-        while not over.wait(2):
-            seen.append(running.memory_mb())
+    def watch_memory() -> None:
+        while not ended.wait(2):
+            memories.append(running.memory_mb())
 
-    looking = threading.Thread(target=look)
-    looking.start()
+    watcher = threading.Thread(target=watch_memory)
+    watcher.start()
     measured = load(running.url, running.body, running.content_type, CLIENTS, seconds)
-    over.set()
-    looking.join()
-    now = running.memory_mb()
-    return Minute(measured, now, max([*seen, now]), _waiting(running))
+    ended.set()
+    watcher.join()
+    memory = running.memory_mb()
+    return Minute(measured, memory, max([*memories, memory]), _waiting_rows(running))
 
 
-def _waiting(running: Running) -> int:
+def _waiting_rows(running: Running) -> int:
     address = running.url.removesuffix("/v1/predict")
     return int(httpx.get(f"{address}/health/recording", timeout=60).json()["spool"]["rows"])
 
 
-def _publish(name: str, found: list[Minute], seconds: float, drained: float, recorded: int, tallied: int) -> None:
+def _publish(name: str, measured: list[Minute], seconds: float, drained: float, recorded: int, counted: int) -> None:
     rows = [
         [
-            f"{place}{', database stopped' if name == 'PostgreSQL' and place == OUTAGE_MINUTE else ''}",
-            f"{one.load.per_second:,.0f}",
-            f"{one.load.p50_ms:.1f}",
-            f"{one.load.p99_ms:.1f}",
-            f"{one.memory:.0f}",
-            f"{one.most:.0f}",
-            f"{one.waiting:,}",
-            one.load.bad,
+            f"{number}{', database stopped' if name == 'PostgreSQL' and number == OUTAGE_MINUTE else ''}",
+            f"{minute.load.per_second:,.0f}",
+            f"{minute.load.p50_ms:.1f}",
+            f"{minute.load.p99_ms:.1f}",
+            f"{minute.memory:.0f}",
+            f"{minute.peak:.0f}",
+            f"{minute.waiting:,}",
+            minute.load.bad,
         ]
-        for place, one in enumerate(found, 1)
+        for number, minute in enumerate(measured, 1)
     ]
-    answered = sum(one.load.per_second * seconds for one in found)
-    memories = [one.memory for one in found]
+    answered = sum(minute.load.per_second * seconds for minute in measured)
+    memories = [minute.memory for minute in measured]
     note = (
         f"{CLIENTS} clients, digits, {seconds:g} seconds a row. Requests a second; latency in milliseconds; memory of the "
         "gateway in MB (proportional set size) at the end of the minute and the most in it; predictions that wait in the "
         f"spool; answers that were not 200. Memory lay between {min(memories):.0f} and {max(memories):.0f} MB. About "
         f"{answered:,.0f} requests were answered in these minutes, {recorded:,} predictions lie in the record with what "
-        f"warmed it up, and its tallies count {tallied:,}. The spool was empty {drained:.0f} s after the end."
+        f"warmed it up, and its tallies count {counted:,}. The spool was empty {drained:.0f} s after the end."
     )
     columns = ["minute", "a second", "p50", "p99", "memory", "most", "waiting", "bad"]
     publish(f"soak-{name.lower()}", f"Soak: {name}", columns, rows, note, COMMAND)

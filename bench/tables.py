@@ -14,16 +14,18 @@ def publish(
     """Print a table and keep it as Markdown, with the command that made it."""
     command = command or f"python -m bench.detection {name.split('-')[0]}"
     cells = [[_text(value) for value in row] for row in rows]
-    widths = [max(len(str(line[place])) for line in [columns, *cells]) for place in range(len(columns))]
+    widths = [max(len(str(line[column])) for line in [columns, *cells]) for column in range(len(columns))]
 
     def line(values: Sequence[str]) -> str:
         padded = [
-            value.ljust(width) if place == 0 else value.rjust(width)
-            for place, (value, width) in enumerate(zip(values, widths, strict=True))
+            value.ljust(width) if column == 0 else value.rjust(width)
+            for column, (value, width) in enumerate(zip(values, widths, strict=True))
         ]
         return f"| {' | '.join(padded)} |"
 
-    rule = f"|{'|'.join('-' * (width + 2) if place == 0 else '-' * (width + 1) + ':' for place, width in enumerate(widths))}|"
+    # The first column is aligned to the left, numbers to the right.
+    rules = ["-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths)]
+    rule = f"|{'|'.join(rules)}|"
     table = "\n".join([line(list(columns)), rule, *(line(row) for row in cells)])
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     text = f"# {title}\n\n{table}\n\n{note}\n\nMeasured on {machine} by `{command}`.\n"

@@ -1,4 +1,4 @@
-"""What the monitor looks at, how often, and how large a difference has to be to matter."""
+"""Settings of the monitor: what it looks at, how often, and how large a difference has to be to matter."""
 
 from pydantic import BaseModel, Field
 
@@ -54,5 +54,5 @@ class MonitorSettings(BaseModel):
 
     @property
     def looks_per_day(self) -> float:
-        """How often a model is looked at; for a crontab line at most once a minute is known, so it counts as hourly."""
+        """How often a model is looked at in a day; a crontab line is not evaluated and counts as hourly."""
         return 24.0 if self.cron is not None else 24 * 60 / self.every_minutes

@@ -10,11 +10,10 @@ from uuid import UUID
 import orjson
 
 from monitor import checks
-from monitor.passes.monitor_pass import PassResult
+from monitor.history.report_material import JudgedWindow, ReportMaterial
 from monitor.shift.diagnosis import SENTENCES, Cause
 from reports.render import page
 from reports.sections import SECTIONS
-from reports.sections.base import Record
 from store.repositories.runs import CheckResult, RunRecord, Verdict
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ class OnSite:
     """Where a gateway shows a report: its origin, the address of Evidently's page beside it, and the run that judged the
     same window again, if one did."""
 
-    where: str
+    origin: str
     columns_page: str | None
     replaced_by: UUID | None
 
@@ -39,7 +38,7 @@ class DriftReport:
     document: dict[str, Any]
 
     def html(self, site: OnSite | None = None) -> str:
-        """One page that opens offline; where a gateway serves it, with its navigation."""
+        """One page that opens offline; on a gateway's site, the same page with the site's navigation."""
         drawn = []
         for section in SECTIONS:
             values = self.document["sections"].get(section.name)
@@ -69,22 +68,14 @@ class DriftReport:
         return f'<iframe srcdoc="{escape(self.html())}" style="width:100%;height:720px;border:0"></iframe>'
 
 
-def drift_report(watched: PassResult, record: Record) -> DriftReport:
-    """The report of one pass of the monitor.
+def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:
+    """The report of one judged window.
 
     Args:
-        watched: what was found.
-        record: where the inputs and counts of the window lie.
+        window: the window, and what was found in it.
+        material: its inputs and counts that are drawn.
     """
-    run, model = watched.run, watched.model
-    sections: dict[str, Any] = {}
-    for section in SECTIONS:
-        try:
-            sections[section.name] = section.values(watched, record)
-        except Exception:
-            # One drawing that fails must not take the verdicts with it; the page shows which one is missing.
-            logger.exception("the section %s of the report failed", section.name)
-            sections[section.name] = None
+    run, model = window.run, window.model
     return DriftReport(
         {
             "format": FORMAT,
@@ -98,25 +89,37 @@ def drift_report(watched: PassResult, record: Record) -> DriftReport:
             "cause": run.cause,
             "compared_with": run.compared_with,
             "accuracy_loss": run.accuracy_loss,
-            "alpha": None if watched.test is None else watched.test.alpha,
+            "alpha": None if window.test is None else window.test.alpha,
             "headline": _headline(run.verdict),
             "summary": _summary(run),
             "sentence": run.sentence,
             "seed": run.seed,
             "reference": run.reference_sha256,
             "model": {"sha256": model.sha256, "name": model.name, "application": model.application, "task": model.task},
-            "reference_warnings": [] if watched.reference is None else list(watched.reference.warnings),
-            "checks": [_check(result) for result in run.results],
+            "reference_warnings": [] if window.reference is None else list(window.reference.warnings),
+            "checks": [_check_values(result) for result in run.results],
             "alerts": [
                 {"check": checks.title(event.check), "state": event.state.value, "sentence": event.sentence}
-                for event in watched.events
+                for event in window.events
             ],
-            "sections": sections,
+            "sections": _section_values(window, material),
         }
     )
 
 
-def _check(result: CheckResult) -> dict[str, Any]:
+def _section_values(window: JudgedWindow, material: ReportMaterial) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for section in SECTIONS:
+        try:
+            values[section.name] = section.values(window, material)
+        except Exception:
+            # One section that fails must not take the verdicts with it: it is left out of the page.
+            logger.exception("the section %s of the report failed", section.name)
+            values[section.name] = None
+    return values
+
+
+def _check_values(result: CheckResult) -> dict[str, Any]:
     return {
         "name": result.check,
         "title": checks.title(result.check),
@@ -131,7 +134,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
 
 
 def _summary(run: RunRecord) -> str:
-    """One line under the headline; what each check found stands in its own words below it."""
+    """One line under the headline; what each check found stands in its own words further down."""
     shifted = [checks.title(result.check).lower() for result in run.results if result.verdict is Verdict.SHIFTED]
     if not shifted:
         return run.sentence

@@ -1,4 +1,4 @@
-"""Templates to HTML. Everything is escaped unless a section has drawn it."""
+"""Templates to HTML. Everything is escaped but what a section or a chart has drawn."""
 
 from datetime import datetime
 from functools import cache

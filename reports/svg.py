@@ -32,14 +32,14 @@ def element(name: str, content: str = "", **attributes: object) -> str:
     return f"<{name}{pairs}>{content}</{name}>" if content else f"<{name}{pairs}/>"
 
 
-def text(x: float, y: float, words: str, **attributes: object) -> str:
+def text(x: float, y: float, content: str, **attributes: object) -> str:
     """A text element, its content escaped."""
-    return element("text", escape(words), x=x, y=y, **attributes)
+    return element("text", escape(content), x=x, y=y, **attributes)
 
 
-def title(words: str) -> str:
+def title(content: str) -> str:
     """What a pointer resting on an element shows."""
-    return element("title", escape(words))
+    return element("title", escape(content))
 
 
 def bar(x: float, y: float, width: float, height: float, class_: str, hint: str) -> str:
@@ -76,27 +76,27 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     power = 10 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
     first = -(-low // step) * step
-    return [first + place * step for place in range(int((high - first) / step + 1e-9) + 1)]
+    return [first + index * step for index in range(int((high - first) / step + 1e-9) + 1)]
 
 
 def horizontal_axis(scale: Scale, y: float, labels: Sequence[tuple[float, str]]) -> str:
     """A baseline with labels under it; those at the ends are kept inside."""
     parts = [element("line", x1=scale.start, x2=scale.end, y1=y, y2=y, class_="axis")]
-    for value, words in labels:
+    for value, label in labels:
         x = scale(value)
         anchor = "start" if x - scale.start < 12 else "end" if scale.end - x < 12 else "middle"
-        # Hung from the axis, so that it clears it at whatever size the page gives the words.
-        parts.append(text(x, y + 8, words, class_="tick below", text_anchor=anchor))
+        # Hung from the axis, so that it clears it at whatever size the page gives the label.
+        parts.append(text(x, y + 8, label, class_="tick below", text_anchor=anchor))
     return "".join(parts)
 
 
 def vertical_axis(scale: Scale, left: float, right: float, labels: Sequence[tuple[float, str]]) -> str:
     """Grid lines with labels at their left."""
     parts = []
-    for value, words in labels:
+    for value, label in labels:
         y = scale(value)
         parts.append(element("line", x1=left, x2=right, y1=y, y2=y, class_="grid"))
-        parts.append(text(left - 6, y + 4, words, class_="tick", text_anchor="end"))
+        parts.append(text(left - 6, y + 4, label, class_="tick", text_anchor="end"))
     return "".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""The client of a gateway, for Python programs: typed answers, and retries that never record an input twice.
+"""A client of the gateway for Python programs: typed answers, and retries that never record an input twice.
 
 with Client("http://127.0.0.1:8000") as client:
     print(client.predict(Path("picture.png")).prediction)
@@ -25,7 +25,7 @@ from store.errors import BadInput, GatewayUnavailable, TidegateError
 # A picture as the bytes of its file or its path, a row as a mapping, a text as a string.
 Input = bytes | Path | Mapping[str, Any] | str
 
-_WORTH_A_RETRY = {429, 502, 503, 504}
+_RETRIED_STATUSES = {429, 502, 503, 504}
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
 
@@ -55,7 +55,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Call:
-    """One request, and what its answers mean; knows nothing of how it is sent."""
+    """One request, and how to read its answer; how it is sent is the clients' concern."""
 
     path: str
     headers: dict[str, str]
@@ -71,13 +71,18 @@ class _Call:
         key: str | None,
         idempotency_key: str | None,
     ) -> "_Call":
+        """The request that predicts these inputs.
+
+        Raises:
+            BadInput: they are of several kinds, or there are none.
+        """
         path = "/v1/predict" if model is None else f"/v1/models/{quote(model, safe='')}/predict"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         if tags is not None:
             headers["tidegate-tags"] = _json(dict(tags)).decode("latin-1")
         if key is not None:
             headers["tidegate-key"] = key
-        kinds = {_kind(one) for one in inputs}
+        kinds = {_form_field(value) for value in inputs}
         if len(kinds) != 1:
             raise BadInput(
                 "One request holds pictures (bytes or paths), or rows (dictionaries), or texts (strings): at least one, "
@@ -86,13 +91,18 @@ class _Call:
             )
         (kind,) = kinds
         if kind == "file":
-            files = [("file", (f"{place}", _content(one))) for place, one in enumerate(inputs)]
+            files = [("file", (f"{index}", _read_content(value))) for index, value in enumerate(inputs)]
             return cls(path, headers, None, files)
         content = _json({kind: list(inputs)})
         return cls(path, {**headers, "content-type": "application/json"}, content, None)
 
-    def answers(self, response: httpx.Response) -> list[Prediction | BadInput]:
-        """What a whole response says, input by input."""
+    def parse_answer(self, response: httpx.Response) -> list[Prediction | BadInput]:
+        """The outcomes in a response, in the order of the inputs.
+
+        Raises:
+            BadInput: the request was refused.
+            GatewayUnavailable: the response is not of a gateway.
+        """
         try:
             body = json.loads(response.content)
         except ValueError as error:
@@ -100,21 +110,23 @@ class _Call:
                 f"{response.url} answered {response.status_code} and no JSON: is this a Tidegate gateway?"
             ) from error
         if response.status_code != 200:
-            raise _refused(body)
+            raise _bad_input(body)
         return [
-            _refused(one["problem"]) if "problem" in one else _prediction(one, body["model"])
-            for one in body["predictions"]
+            _bad_input(answer["problem"]) if "problem" in answer else _prediction(answer, body["model"])
+            for answer in body["predictions"]
         ]
 
 
-class _Settings:
+class _ClientSettings:
+    """What both clients are made with."""
+
     def __init__(self, address: str, model: str | None, retries: int, timeout_seconds: float) -> None:
         self._model = model
         self._retries = retries
         self._options: dict[str, Any] = {"base_url": address, "timeout": timeout_seconds}
 
 
-class Client(_Settings):
+class Client(_ClientSettings):
     """Asks a gateway.
 
     Args:
@@ -138,7 +150,7 @@ class Client(_Settings):
             BadInput: it can't be used; the message says what to send instead.
             GatewayUnavailable: no answer came, however often it was asked.
         """
-        return _only(self.predict_many([one], tags=tags, key=key))
+        return _only_outcome(self.predict_many([one], tags=tags, key=key))
 
     def predict_many(
         self,
@@ -168,12 +180,12 @@ class Client(_Settings):
             except httpx.TransportError as error:
                 failure: Exception | httpx.Response = error
             else:
-                if response.status_code not in _WORTH_A_RETRY:
-                    return call.answers(response)
+                if response.status_code not in _RETRIED_STATUSES:
+                    return call.parse_answer(response)
                 failure = response
             if attempt < self._retries:
-                time.sleep(_pause(attempt, failure))
-        raise _unanswered(failure, self._retries)
+                time.sleep(_pause_seconds(attempt, failure))
+        raise _no_answer_error(failure, self._retries)
 
     def close(self) -> None:
         """Close the connections."""
@@ -188,7 +200,7 @@ class Client(_Settings):
         self.close()
 
 
-class AsyncClient(_Settings):
+class AsyncClient(_ClientSettings):
     """`Client` for asyncio."""
 
     def __init__(
@@ -199,7 +211,7 @@ class AsyncClient(_Settings):
 
     async def predict(self, one: Input, *, tags: Mapping[str, Any] | None = None, key: str | None = None) -> Prediction:
         """See `Client.predict`."""
-        return _only(await self.predict_many([one], tags=tags, key=key))
+        return _only_outcome(await self.predict_many([one], tags=tags, key=key))
 
     async def predict_many(
         self,
@@ -219,12 +231,12 @@ class AsyncClient(_Settings):
             except httpx.TransportError as error:
                 failure: Exception | httpx.Response = error
             else:
-                if response.status_code not in _WORTH_A_RETRY:
-                    return call.answers(response)
+                if response.status_code not in _RETRIED_STATUSES:
+                    return call.parse_answer(response)
                 failure = response
             if attempt < self._retries:
-                await asyncio.sleep(_pause(attempt, failure))
-        raise _unanswered(failure, self._retries)
+                await asyncio.sleep(_pause_seconds(attempt, failure))
+        raise _no_answer_error(failure, self._retries)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -240,15 +252,15 @@ class AsyncClient(_Settings):
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(_to_json_value(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     """A value as JSON can hold it: numpy's as Python's, instants and ids as text, numbers that are not finite as null."""
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _to_json_value(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_to_json_value(element) for element in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
@@ -259,67 +271,69 @@ def _plain(value: Any) -> Any:
         return str(value)
     if hasattr(value, "tolist"):
         # Arrays and scalars of numpy, which this client does not import.
-        return _plain(value.tolist())
+        return _to_json_value(value.tolist())
     raise BadInput(f"A value of type {type(value).__name__} can't be sent as JSON.", field="inputs")
 
 
-def _only(answers: list[Prediction | BadInput]) -> Prediction:
-    (answer,) = answers
-    if isinstance(answer, BadInput):
-        raise answer
-    return answer
+def _only_outcome(outcomes: list[Prediction | BadInput]) -> Prediction:
+    (outcome,) = outcomes
+    if isinstance(outcome, BadInput):
+        raise outcome
+    return outcome
 
 
-def _kind(one: Input) -> str:
-    if isinstance(one, bytes | Path):
+def _form_field(value: Input) -> str:
+    """The field of a request that holds inputs of this kind."""
+    if isinstance(value, bytes | Path):
         return "file"
-    return "texts" if isinstance(one, str) else "rows"
+    return "texts" if isinstance(value, str) else "rows"
 
 
-def _content(one: Any) -> bytes:
-    if isinstance(one, bytes):
-        return one
+def _read_content(picture: Any) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
     try:
-        content: bytes = one.read_bytes()
+        content: bytes = picture.read_bytes()
     except OSError as error:
-        raise BadInput(f"{one} can't be read: {error.strerror}.", field="inputs") from error
+        raise BadInput(f"{picture} can't be read: {error.strerror}.", field="inputs") from error
     return content
 
 
-def _prediction(one: dict[str, Any], model: str) -> Prediction:
-    ood = one["ood"]
+def _prediction(answer: dict[str, Any], model: str) -> Prediction:
+    ood = answer["ood"]
     return Prediction(
-        id=uuid.UUID(one["id"]),
-        prediction=one["prediction"],
-        probabilities=one["probabilities"],
-        confidence=one["confidence"],
+        id=uuid.UUID(answer["id"]),
+        prediction=answer["prediction"],
+        probabilities=answer["probabilities"],
+        confidence=answer["confidence"],
         ood=None if ood is None else Ood(ood["score"], ood["p_value"], ood["flagged"], ood["nearest"]),
-        notes=one.get("notes", []),
+        notes=answer.get("notes", []),
         model=model,
     )
 
 
-def _refused(problem: dict[str, Any]) -> BadInput:
+def _bad_input(problem: dict[str, Any]) -> BadInput:
     detail = problem.get("detail") or problem.get("title") or "The gateway refused the request."
     error = BadInput(str(detail), field=problem.get("field"), status=int(problem.get("status", 422)))
     error.curl = problem.get("curl")
     return error
 
 
-def _pause(attempt: int, failure: Exception | httpx.Response) -> float:
+def _pause_seconds(attempt: int, failure: Exception | httpx.Response) -> float:
     """Seconds before the next attempt: longer each time, at random, so that clients do not come together again."""
-    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
-    asked = failure.headers.get("retry-after", "") if isinstance(failure, httpx.Response) else ""
-    least = min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdigit() else 0.0
-    return least + random.uniform(0, longest)
+    longest_random = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
+    retry_after = failure.headers.get("retry-after", "") if isinstance(failure, httpx.Response) else ""
+    least = min(float(retry_after), _LONGEST_PAUSE_SECONDS) if retry_after.isdigit() else 0.0
+    return least + random.uniform(0, longest_random)
 
 
-def _unanswered(failure: Exception | httpx.Response, retries: int) -> TidegateError:
-    said = (
+def _no_answer_error(failure: Exception | httpx.Response, retries: int) -> TidegateError:
+    last_failure = (
         f"{failure.status_code}: {failure.text[:300]}"
         if isinstance(failure, httpx.Response)
         else f"{type(failure).__name__}: {failure}"
     )
     return GatewayUnavailable(
-        f"No answer came in {retries + 1} attempts. The last said {said}. Is the gateway running, and is the address right?"
+        f"No answer came in {retries + 1} attempts. The last said {last_failure}. "
+        "Is the gateway running, and is the address right?"
     )

@@ -13,7 +13,7 @@ def utc_now() -> datetime:
 
 
 def steady_seconds() -> float:
-    """Seconds since some instant, by a clock that nobody sets; on Linux it goes on while the machine sleeps."""
+    """Seconds since an arbitrary instant, by a clock that is never set; on Linux it counts on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 

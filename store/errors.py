@@ -1,12 +1,12 @@
-"""The one tree of errors. Each says what happened, what it means and what to do.
+"""The one tree of errors. Each message says what happened, what it means and what to do.
 
-The tree stands on the ground floor because every room raises from it; it is mapped once to HTTP problems
+The tree is in the lowest package because every other one raises its errors. It is mapped once to HTTP problems
 (`serving/http/problem_details.py`) and once to exit codes (`tidegate/cli`).
 """
 
 
 class TidegateError(Exception):
-    """Something a person has to know about. The message is written for that person."""
+    """An error that a person has to know about. The message is written for that person."""
 
     title = "Tidegate could not do this"
 
@@ -26,12 +26,12 @@ class BadInput(TidegateError):
         super().__init__(message)
         self.field = field
         self.status = status
-        # A request that works, for those who ask by the command line; filled in by whoever knows the address.
+        # A request that works, as a curl command; set by the route, which knows its own address.
         self.curl: str | None = None
 
 
 class AllRefused(BadInput):
-    """None of several inputs can be used; `errors` says of each why."""
+    """None of several inputs can be used; `errors` holds the reason for each."""
 
     def __init__(self, message: str, errors: list[BadInput]) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class BadLearner(TidegateError):
 
 
 class BadReference(TidegateError):
-    """The reference file is damaged, foreign, or from another version."""
+    """The reference file is damaged, is no reference, or is from another version."""
 
     title = "The reference can't be used"
 
@@ -75,11 +75,11 @@ class StoreUnavailable(TidegateError):
 
 
 class StoreAway(StoreUnavailable):
-    """The database does not answer: it is stopped, cut off, or too slow. What is sent to it again later is not lost."""
+    """The database does not answer: it is stopped, unreachable, or too slow. What is written to it later is not lost."""
 
 
 class StorageFull(StoreUnavailable):
-    """There is no room to record anything: the disk is full, or the spool has reached its bound."""
+    """There is no room to record anything: the disk is full, or the spool has reached its limit."""
 
     title = "There is no room to record"
 
@@ -103,7 +103,7 @@ class NotFound(TidegateError):
 
 
 class GatewayUnavailable(TidegateError):
-    """A gateway did not answer, however often it was asked."""
+    """A gateway did not answer, though the request was repeated."""
 
     title = "The gateway did not answer"
 

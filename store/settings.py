@@ -1,4 +1,4 @@
-"""Where the record is kept."""
+"""Settings of the record: where it is kept, and for how long."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,14 +7,14 @@ from pydantic import BaseModel, Field, field_validator
 
 
 class OnFull(StrEnum):
-    """What becomes of a prediction for which there is no room."""
+    """What happens to a prediction for which there is no room."""
 
     REFUSE = "refuse"
     SERVE = "serve"
 
 
-class Keep(BaseModel):
-    """How long one model's records are kept, in days; what is not said is as for the installation."""
+class RetentionDays(BaseModel):
+    """How many days one model's records are kept."""
 
     inputs_days: float = Field(gt=0)
     embeddings_days: float = Field(gt=0)
@@ -57,18 +57,18 @@ class StoreSettings(BaseModel):
     def _ages(cls, keep: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
         for name, ages in keep.items():
             for age, days in ages.items():
-                if age not in Keep.model_fields or days <= 0:
+                if age not in RetentionDays.model_fields or days <= 0:
                     raise ValueError(
-                        f"{name}.{age} = {days:g} is no age: write days above 0 for {', '.join(Keep.model_fields)}"
+                        f"{name}.{age} = {days:g} is no age: write days above 0 for {', '.join(RetentionDays.model_fields)}"
                     )
         return keep
 
     @property
     def spool_file(self) -> Path:
-        """Where the spool lies."""
+        """The file of the spool."""
         return Path(self.spool) / "predictions.db"
 
-    def keep_of(self, name: str) -> Keep:
-        """How long the records of a model are kept."""
-        usual = {age: getattr(self, f"keep_{age}") for age in Keep.model_fields}
-        return Keep(**usual | self.keep.get(name, {}))
+    def retention_of(self, model_name: str) -> RetentionDays:
+        """How many days a model's records are kept: as `keep` says for it, else as for the whole installation."""
+        defaults = {age: getattr(self, f"keep_{age}") for age in RetentionDays.model_fields}
+        return RetentionDays(**defaults | self.keep.get(model_name, {}))

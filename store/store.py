@@ -1,9 +1,8 @@
-"""The record: predictions, models, what the monitor found, alerts, reports. One repository per aggregate."""
+"""The record of one installation: predictions, models, runs, alerts and reports, one repository for each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from threading import Lock
 
 from store.database import migrate, partitions
 from store.database.engine import Database, Transaction
@@ -51,8 +50,8 @@ class Store:
         self.jobs = JobRepository(database)
         self.late_arrivals = LateArrivalRepository(database)
         self.counters = CounterRepository(database)
-        self._recording: DurableWriter | None = None
-        self._lock = Lock()
+        # Closed until whoever serves or ingests opens it, so that a page or a verb that only reads starts nothing.
+        self.recording = DurableWriter(database)
 
     @classmethod
     def open(cls, settings: StoreSettings) -> "Store":
@@ -70,14 +69,6 @@ class Store:
             raise
         return cls(database)
 
-    @property
-    def recording(self) -> DurableWriter:
-        """How predictions become durable here; made when it is first asked for, and closed with the store."""
-        with self._lock:
-            if self._recording is None:
-                self._recording = DurableWriter(self.database)
-            return self._recording
-
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """One transaction for several repositories; durable when this returns."""
@@ -85,8 +76,9 @@ class Store:
             yield session
 
     def run_housekeeping(self, now: datetime) -> Forgotten:
-        """What every look of the monitor does for the record: make the coming days' partitions, add old tallies up,
-        and forget what the policies say is too old.
+        """Make the coming days' partitions, roll up old counters, and forget what is too old by the policies.
+
+        Every pass of the monitor calls it.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -101,7 +93,6 @@ class Store:
         return Retention(self.database).forget(now)
 
     def close(self) -> None:
-        """Stop recording, and close every connection."""
-        if self._recording is not None:
-            self._recording.close()
+        """Stop recording, and close every connection. Closing twice does nothing more."""
+        self.recording.close()
         self.database.close()

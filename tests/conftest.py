@@ -1,4 +1,4 @@
-"""What tests share: real databases of both kinds, and two small learners trained once per run."""
+"""Fixtures of all tests: real databases of both kinds, and two small learners trained once per run."""
 
 import tempfile
 import uuid
@@ -62,14 +62,14 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> Store:
-    """An empty record, once of each kind."""
+    """A store in an empty database, once of each kind."""
     migrate.upgrade(database)
     return Store(database)
 
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path) -> Iterator[Store]:
-    """An empty record in a SQLite file."""
+    """A store in an empty SQLite file."""
     opened = Store.open(StoreSettings(database=f"sqlite:///{tmp_path / 'tidegate.db'}"))
     yield opened
     opened.close()

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 
-def compiled(source: Path, folder: Path) -> Path:
-    """A library made of one file of C; skips where that can't be done, and fails where it must not be skipped."""
+def compile_library(source: Path, folder: Path) -> Path:
+    """Compile one file of C to a shared library.
+
+    Skips the test where there is no compiler, and fails it where the environment has REQUIRE_CC.
+    """
     compiler = shutil.which("cc")
     if compiler is None or sys.platform != "linux":
         if "REQUIRE_CC" in os.environ:
@@ -25,20 +28,20 @@ def compiled(source: Path, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class SettableClock:
-    """Gives processes that are started with `environment` a wall clock of their own, which `set` changes at any time."""
+    """A wall clock that `set` changes at any time, in every process that is started with `environment`."""
 
     environment: dict[str, str]
     file: Path
 
     @classmethod
-    def made(cls, folder: Path) -> "SettableClock":
-        """One that is right until it is set."""
-        library = compiled(Path(__file__).with_name("set_clock.c"), folder)
-        made = cls({"LD_PRELOAD": str(library), "SET_CLOCK": str(folder / "clock")}, folder / "clock")
-        made.file.write_bytes(struct.pack("<q", 0))
-        return made
+    def create(cls, folder: Path) -> "SettableClock":
+        """A clock that agrees with the machine's until it is set."""
+        library = compile_library(Path(__file__).with_name("set_clock.c"), folder)
+        clock = cls({"LD_PRELOAD": str(library), "SET_CLOCK": str(folder / "clock")}, folder / "clock")
+        clock.file.write_bytes(struct.pack("<q", 0))
+        return clock
 
     def set(self, seconds: int) -> None:
-        """So many seconds ahead of the machine's."""
+        """Let the clock be so many seconds ahead of the machine's; negative is behind."""
         with self.file.open("r+b") as file:
             file.write(struct.pack("<q", seconds))

@@ -9,6 +9,9 @@ Names are imported when they are first used, so that `import tidegate` takes mil
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tidegate.notebook_display import register_html
+from tidegate.rooms import check_rooms
+
 if TYPE_CHECKING:
     from monitor.accuracy.audited import audited_accuracy
     from monitor.accuracy.estimate import estimate_accuracy
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
     from monitor.alarm.sequential import SequentialAlarm
     from monitor.checks.window_test import check_window
     from monitor.reference.fit import fit_reference
-    from monitor.reference.profile import Reference, Scores
+    from monitor.reference.profile import Reference
+    from monitor.reference.scores import Scores
     from reports.drift import DriftReport
     from serving.client import AsyncClient, Client, Prediction
     from serving.learner.torchvision_operators import declare_missing_operators
@@ -33,7 +37,7 @@ _HOMES = {
     "serve": "tidegate.notebook_server",
     "DriftReport": "reports.drift",
     "Reference": "monitor.reference.profile",
-    "Scores": "monitor.reference.profile",
+    "Scores": "monitor.reference.scores",
     "SequentialAlarm": "monitor.alarm.sequential",
     "TidegateError": "store.errors",
     "declare_missing_operators": "serving.learner.torchvision_operators",
@@ -66,6 +70,8 @@ __all__ = [
     "serve",
 ]
 
+register_html()
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
@@ -74,6 +80,7 @@ def __getattr__(name: str) -> Any:
         return version("tidegate")
     if name not in _HOMES:
         raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
+    check_rooms()
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -1,6 +1,6 @@
-"""The monitor beside a gateway, in a process of its own: its statistics never slow an answer down.
+"""The monitor that a gateway starts, in a process of its own, so that its statistics never slow an answer down.
 
-The child holds the reading end of a pipe; when the gateway ends, however it ends, the pipe closes and the child stops.
+The child holds the reading end of a pipe. When the gateway ends, however it ends, the pipe closes and the child stops.
 """
 
 import subprocess
@@ -22,7 +22,11 @@ class MonitorProcess:
     def beside(cls, settings: Settings) -> "MonitorProcess":
         """Start a monitor with these settings."""
         command = [sys.executable, "-m", "tidegate", "monitor", WITH_PARENT]
-        return cls(subprocess.Popen(command, stdin=subprocess.PIPE, env=settings.handed_down(), start_new_session=True))
+        return cls(
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, env=settings.environment_for_child(), start_new_session=True
+            )
+        )
 
     @classmethod
     def none(cls) -> "MonitorProcess":

@@ -51,13 +51,13 @@ def report(run: str | None = None, *, database: str | None = None) -> DriftRepor
     """
     store = Store.open(load_settings(store={"database": database}).store)
     try:
-        return DriftReport(store.reports.document(chosen_run(store, run)))
+        return DriftReport(store.reports.document(find_run(store, run)))
     finally:
         store.close()
 
 
-def chosen_run(store: Store, run: str | None) -> UUID:
-    """The run that is meant: the one named, or the latest with a report.
+def find_run(store: Store, run: str | None) -> UUID:
+    """The run with this id; by default the latest with a report.
 
     Raises:
         TidegateError: the name is no id, or there is no report yet.

@@ -17,19 +17,19 @@ from serving.client import Client
 from serving.learner.loading import load, weights_sha256
 from store.errors import BadLearner
 
-_SECONDS_TO_START = 300.0
+_START_SECONDS = 300.0
 
 
 class Served:
-    """A running gateway: its `address`, a `client` that asks it, `stop()`. In a notebook it shows its link."""
+    """A running gateway: its `address`, a `client` for it, and `stop()`. A notebook shows its links."""
 
     def __init__(self, process: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str] | None) -> None:
         self._process = process
         self._folder = folder
         self._lines: list[str] = []
-        self._found: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-        self.address = self._wait()
+        self._addresses: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read_log, daemon=True).start()
+        self.address = self._wait_for_address()
         self.client = Client(self.address)
         atexit.register(self.stop)
 
@@ -56,7 +56,7 @@ class Served:
 
     @property
     def log(self) -> str:
-        """What the gateway has said so far."""
+        """What the gateway has logged so far."""
         return "".join(self._lines)
 
     def __enter__(self) -> "Served":
@@ -74,24 +74,24 @@ class Served:
         if not self.running:
             return "<p>Tidegate, stopped.</p>"
         links = " · ".join(
-            f'<a href="{self.address}{path}" target="_blank">{words}</a>'
-            for path, words in (("", self.address), ("/try", "try it"), ("/reports", "reports"), ("/docs", "API"))
+            f'<a href="{self.address}{path}" target="_blank">{label}</a>'
+            for path, label in (("", self.address), ("/try", "try it"), ("/reports", "reports"), ("/docs", "API"))
         )
         return f"<p>Tidegate serves at {links}. It stops with this kernel, or with <code>.stop()</code>.</p>"
 
-    def _read(self) -> None:
+    def _read_log(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
                 self._lines.append(line)
-                if found := re.search(r"Tidegate serves .* at (http://\S+)", line):
-                    self._found.put(found[1])
+                if match := re.search(r"Tidegate serves .* at (http://\S+)", line):
+                    self._addresses.put(match[1])
 
-    def _wait(self) -> str:
-        until = time.monotonic() + _SECONDS_TO_START
-        while time.monotonic() < until:
+    def _wait_for_address(self) -> str:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
             try:
-                return self._found.get(timeout=0.1)
+                return self._addresses.get(timeout=0.1)
             except queue.Empty:
                 if self._process.poll() is not None:
                     break
@@ -116,15 +116,15 @@ def serve(
     """
     folder: tempfile.TemporaryDirectory[str] | None = tempfile.TemporaryDirectory(prefix="tidegate-")
     assert folder is not None
-    export = Path(learner) if isinstance(learner, str | Path) else _export_of(learner, Path(folder.name))
-    words = ["--no-reference"]
+    export = Path(learner) if isinstance(learner, str | Path) else _find_or_make_export(learner, Path(folder.name))
+    options = ["--no-reference"]
     if isinstance(reference, Reference):
-        words = ["--reference", str(reference.save(Path(folder.name) / "learner.reference"))]
+        options = ["--reference", str(reference.save(Path(folder.name) / "learner.reference"))]
     elif reference is not None:
-        words = ["--reference", str(reference)]
+        options = ["--reference", str(reference)]
     if database is not None:
-        words += ["--database", database]
-    command = [sys.executable, "-m", "tidegate", "serve", str(export), "--port", str(port), "--with-parent", *words]
+        options += ["--database", database]
+    command = [sys.executable, "-m", "tidegate", "serve", str(export), "--port", str(port), "--with-parent", *options]
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -136,8 +136,8 @@ def serve(
     return Served(process, folder)
 
 
-def _export_of(learner: Any, folder: Path) -> Path:
-    """The file that holds this learner: the one exported already, or a new one."""
+def _find_or_make_export(learner: Any, folder: Path) -> Path:
+    """The export of this learner at its own path, if its weights are the same; else a new one in `folder`."""
     exported = Path(learner.path) / "export.pkl"
     if exported.is_file() and load(exported).weights_sha256 == weights_sha256(learner.model):
         return exported

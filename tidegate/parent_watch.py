@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable
 
 
-def when_parent_ends(then: Callable[[], object]) -> None:
-    """Do something once the parent is gone: the pipe from it gives nothing until it closes."""
+def call_when_parent_ends(callback: Callable[[], object]) -> None:
+    """Call something once the parent is gone: standard input is a pipe from it, which closes when it ends."""
 
     def wait() -> None:
         sys.stdin.buffer.read()
-        then()
+        callback()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -5,11 +5,11 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-One = TypeVar("One")
+Item = TypeVar("Item")
 
 
-def track(steps: Iterable[Sequence[One]], number: int, what: str) -> Iterator[Sequence[One]]:
-    """Give the steps back, drawing how many are done and how long the rest will take."""
+def track(steps: Iterable[Sequence[Item]], total: int, description: str) -> Iterator[Sequence[Item]]:
+    """Yield the steps, and draw how many are done and how long the rest will take."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -18,7 +18,7 @@ def track(steps: Iterable[Sequence[One]], number: int, what: str) -> Iterator[Se
         TimeRemainingColumn(),
     )
     with Progress(*columns, transient=False) as progress:
-        task = progress.add_task(what, total=number)
+        task = progress.add_task(description, total=total)
         for step in steps:
             yield step
             progress.advance(task)

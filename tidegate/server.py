@@ -26,14 +26,14 @@ from store.repositories.processes import ProcessKind
 from store.store import Store
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
-from tidegate.parent_watch import when_parent_ends
-from tidegate.pickle_warning import warn_that_it_is_code
+from tidegate.parent_watch import call_when_parent_ends
+from tidegate.pickle_warning import warn_that_export_is_code
 from tidegate.settings import Settings
-from tidegate.workers import Place, Workers
+from tidegate.workers import Workers, WorkerSlot
 
 
 @dataclass(frozen=True)
-class ToServe:
+class NamedExport:
     """What the operator named: an export, its reference, the hash it must have, the modules it needs."""
 
     export: Path
@@ -47,18 +47,18 @@ class Server:
 
     Args:
         settings: of every room.
-        place: of a worker among several that share a socket; None for a process of its own.
+        slot: which worker this is among several that share a socket; None for a process that serves alone.
 
     Raises:
         BadSettings: the port is taken.
     """
 
-    def __init__(self, settings: Settings, place: Place | None = None) -> None:
+    def __init__(self, settings: Settings, slot: WorkerSlot | None = None) -> None:
         self._settings = settings
-        self._place = place
+        self._slot = slot
         # Before the learner is loaded: a taken port should be known at once.
         listening = settings.serving.host, settings.serving.port
-        self._socket = _listen(*listening) if place is None else socket.socket(fileno=place.socket)
+        self._socket = _listen(*listening) if slot is None else socket.socket(fileno=slot.socket)
         host, port = self._socket.getsockname()[:2]
         self._address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
 
@@ -70,11 +70,11 @@ class Server:
     ) -> None:
         self._socket.close()
 
-    def run(self, served: Sequence[ToServe], *, arguments: Sequence[str], with_parent: bool = False) -> None:
+    def run(self, exports: Sequence[NamedExport], *, arguments: Sequence[str], with_parent: bool = False) -> None:
         """Serve learners, the default first.
 
         Args:
-            served: what the operator named.
+            exports: what the operator named.
             arguments: how the command line named it, for processes that do the same.
             with_parent: stop when standard input closes.
         """
@@ -82,19 +82,26 @@ class Server:
         settings = self._settings
         if "public_url" not in settings.monitor.model_fields_set:
             settings.monitor.public_url = self._address
-        if settings.serving.workers > 1 and self._place is None:
+        if settings.serving.workers > 1 and self._slot is None:
             Store.open(settings.store).close()
             with self._monitor():
                 Workers(settings, arguments, self._socket).run()
             return
         store = Store.open(settings.store)
-        deployments = self._deployments(served, store)
+        try:
+            self._serve(exports, store, with_parent=with_parent)
+        finally:
+            store.close()
+
+    def _serve(self, exports: Sequence[NamedExport], store: Store, *, with_parent: bool) -> None:
+        deployments = self._deployments(exports, store)
         # The scorer's products of small matrices gain nothing from threads that models want. And here, before anything runs:
         # several threads multiply in a gateway, and OpenBLAS, given threads of its own, has left one of them waiting for
         # ever while a version was being loaded.
         threadpool_limits(limits=1, user_api="blas")
-        app = create_application(deployments, store, settings.monitor, settings.serving)
-        if self._place is None or self._place.number == 0:
+        store.recording.open()
+        app = create_application(deployments, store, self._settings.monitor, self._settings.serving)
+        if self._slot is None or self._slot.number == 0:
             self._greet(deployments, store)
         # What is loaded stays: collecting garbage among it takes long, at any moment.
         gc.collect()
@@ -103,49 +110,48 @@ class Server:
             app,
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=int(settings.serving.grace_seconds),
+            timeout_graceful_shutdown=int(self._settings.serving.grace_seconds),
             server_header=False,
         )
         # uvicorn raises the signal again once it has shut down; by then it has been obeyed.
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, lambda *_: None)
-        if self._place is not None:
-            self._place.tell_ready()
-        if with_parent or self._place is not None:
-            when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
-        try:
-            beside = self._monitor() if self._place is None else MonitorProcess.none()
-            with beside, Heartbeat(store, settings.monitor, ProcessKind.GATEWAY, lambda: _state_of(store)):
-                uvicorn.Server(config).run(sockets=[self._socket])
-        finally:
-            store.close()
+        if self._slot is not None:
+            self._slot.report_ready()
+        if with_parent or self._slot is not None:
+            call_when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        monitor = self._monitor() if self._slot is None else MonitorProcess.none()
+        heartbeat = Heartbeat(store, self._settings.monitor, ProcessKind.GATEWAY, lambda: _gateway_state(store))
+        with monitor, heartbeat.beating():
+            uvicorn.Server(config).run(sockets=[self._socket])
 
     def _monitor(self) -> AbstractContextManager[MonitorProcess]:
         return MonitorProcess.beside(self._settings) if self._settings.serving.monitor else MonitorProcess.none()
 
-    def _deployments(self, served: Sequence[ToServe], store: Store) -> list[Deployment]:
-        names = [self._settings.serving.name or name_of(one.export) for one in served]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise BadSettings(f"Two learners would be served as {twice!r}. Rename one of the files.")
-        return [self._deployment(one, name, store) for one, name in zip(served, names, strict=True)]
+    def _deployments(self, exports: Sequence[NamedExport], store: Store) -> list[Deployment]:
+        names = [self._settings.serving.name or name_of(named.export) for named in exports]
+        duplicate = next((name for name in names if names.count(name) > 1), None)
+        if duplicate is not None:
+            raise BadSettings(f"Two learners would be served as {duplicate!r}. Rename one of the files.")
+        return [self._deployment(named, name, store) for named, name in zip(exports, names, strict=True)]
 
-    def _deployment(self, named: ToServe, name: str, store: Store) -> Deployment:
-        kept = plan_beside(named.export)
-        plan = Plan.load(kept) or Plan(Version(named.export, named.sha256, named.reference))
+    def _deployment(self, named: NamedExport, name: str, store: Store) -> Deployment:
+        plan_file = plan_beside(named.export)
+        plan = Plan.load(plan_file) or Plan(Version(named.export, named.sha256, named.reference))
         if named.sha256 is not None and plan.live.sha256 != named.sha256:
             raise BadSettings(
-                f"{kept} says that version {(plan.live.sha256 or '')[:12]} of {name} is live, and --sha256 asks for "
+                f"{plan_file} says that version {(plan.live.sha256 or '')[:12]} of {name} is live, and --sha256 asks for "
                 f"{named.sha256[:12]}. Change the hash, or `tidegate rollout reload {named.export}`."
             )
 
         def announce(export: Path, sha256: str) -> None:
-            warn_that_it_is_code(export, sha256, pinned=named.sha256 is not None)
+            warn_that_export_is_code(export, sha256, pinned=named.sha256 is not None)
 
-        opener = VersionLoader(store, self._settings.serving, name, named.import_modules, announce)
-        return Deployment(name, plan, opener, kept)
+        loader = VersionLoader(store, self._settings.serving, name, named.import_modules, announce)
+        return Deployment(name, plan, loader, plan_file)
 
     def _greet(self, deployments: Sequence[Deployment], store: Store) -> None:
+        """Print where everything is, and by which backend each version runs."""
         names = ", ".join(deployment.name for deployment in deployments)
         lines = [
             f"Tidegate serves {names or 'no learner, and takes predictions made elsewhere,'} at {self._address}",
@@ -155,22 +161,9 @@ class Server:
             f"  record     {store.database.label}",
         ]
         for deployment in deployments:
-            for role, gateway in deployment.by_role.items():
-                tuned = gateway.trial
-                assert tuned is not None
-                what = "" if len(deployments) == 1 and role is Role.LIVE else f"{gateway.label} ({role.value}): "
-                lines.append(
-                    f"  runs by    {what}{tuned.backend} on {gateway.engine.device}, "
-                    f"{tuned.threads} thread{'s' if tuned.threads > 1 else ''}: "
-                    f"{tuned.alone_ms:.3g} ms an input, {tuned.batched_ms:.3g} ms in a batch"
-                )
-                version = deployment.plan.versions()[role]
-                lines.append(
-                    f"  reference  {version.reference}"
-                    if version.reference is not None
-                    else "  no reference: predictions are recorded but not scored. Make one with "
-                    "`tidegate profile EXPORT --data TRAINING_DATA`, then serve again."
-                )
+            for role in deployment.by_role:
+                label = len(deployments) > 1 or role is not Role.LIVE
+                lines += _version_lines(deployment, role, with_label=label)
         if self._settings.serving.workers > 1:
             lines.append(f"  workers    {self._settings.serving.workers} processes share the port")
         if self._settings.serving.monitor:
@@ -179,10 +172,27 @@ class Server:
         typer.echo("\n".join(lines))
 
 
-def _state_of(store: Store) -> dict[str, Any]:
-    """What a gateway says of itself to the others."""
-    recorded = store.recording.status()
-    return {"unrecorded": recorded.unrecorded, "spool": recorded.spool_warning, "waiting": recorded.spool.rows}
+def _version_lines(deployment: Deployment, role: Role, *, with_label: bool) -> list[str]:
+    """How one version runs, and what it is compared with."""
+    gateway, version = deployment.by_role[role], deployment.plan.versions()[role]
+    trial = gateway.trial
+    assert trial is not None
+    label = f"{gateway.label} ({role.value}): " if with_label else ""
+    return [
+        f"  runs by    {label}{trial.backend} on {gateway.engine.device}, "
+        f"{trial.threads} thread{'s' if trial.threads > 1 else ''}: "
+        f"{trial.alone_ms:.3g} ms an input, {trial.batched_ms:.3g} ms in a batch",
+        f"  reference  {version.reference}"
+        if version.reference is not None
+        else "  no reference: predictions are recorded but not scored. Make one with "
+        "`tidegate profile EXPORT --data TRAINING_DATA`, then serve again.",
+    ]
+
+
+def _gateway_state(store: Store) -> dict[str, Any]:
+    """What a gateway says of itself to the other processes."""
+    status = store.recording.status()
+    return {"unrecorded": status.unrecorded, "spool": status.spool_warning, "waiting": status.spool.rows}
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -29,11 +29,11 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     monitor: MonitorSettings = MonitorSettings()
 
-    def handed_down(self) -> dict[str, str]:
+    def environment_for_child(self) -> dict[str, str]:
         """The environment that gives a process started from here these settings and no others."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
         rooms = {"STORE": self.store, "SERVING": self.serving, "MONITOR": self.monitor}
-        return ours | {f"TIDEGATE_{name}": room.model_dump_json() for name, room in rooms.items()}
+        return inherited | {f"TIDEGATE_{name}": room.model_dump_json() for name, room in rooms.items()}
 
     @classmethod
     def settings_customise_sources(
@@ -48,16 +48,16 @@ class Settings(BaseSettings):
 
 
 def load_settings(**rooms: dict[str, Any]) -> Settings:
-    """The settings, with what the command line says on top; values of None there are not said.
+    """Load the settings and put the command line's values above them; None there means that nothing was said.
 
     Raises:
         BadSettings: a value does not fit, or the file can't be read.
     """
-    said = {
+    overrides = {
         room: {name: value for name, value in fields.items() if value is not None} for room, fields in rooms.items()
     }
     try:
-        return Settings(**{room: fields for room, fields in said.items() if fields})  # type: ignore[arg-type]
+        return Settings(**{room: fields for room, fields in overrides.items() if fields})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(step) for step in first["loc"])

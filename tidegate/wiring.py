@@ -3,7 +3,8 @@
 import logging
 
 from monitor.alerts.delivery import deliver_due
-from monitor.history.reconcile import mend
+from monitor.history.reconcile import reconcile_history
+from monitor.history.report_material import read_report_material
 from monitor.passes.monitor_pass import PassResult
 from monitor.passes.watch import deserves_report, watch
 from monitor.settings import MonitorSettings
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) -> list[PassResult]:
-    """Look at every model once, write reports, send messages, mend the history, and forget what is too old.
+    """Look at every model once, write the reports, and send what destinations are owed.
 
     Raises:
         LeaseLost: another monitor has taken over.
@@ -28,25 +29,36 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         if deserves_report(result):
             write_report(store, result, columns=settings.columns_report)
     deliver_due(store, settings)
+    return results
+
+
+def run_upkeep(store: Store, lease: Lease | None = None) -> None:
+    """Make the history of every model exact, add old counts up, and forget what is too old.
+
+    Raises:
+        LeaseLost: another monitor has taken over.
+        StoreUnavailable: the database does not answer.
+    """
+    fence = no_fence if lease is None else lease.fence
     now = store.jobs.now()
     for model in store.models.all():
         try:
-            mend(store, model, now, fence)
+            reconcile_history(store, model, now, fence)
         except LeaseLost:
             raise
         except TidegateError:
-            logger.exception("the history of %s could not be mended; the next look tries again", model.name)
+            logger.exception("the history of %s could not be mended; the next upkeep tries again", model.name)
     store.run_housekeeping(now)
-    return results
 
 
 def write_report(store: Store, result: PassResult, *, columns: bool) -> None:
     """Write the report of one pass, and Evidently's page on its columns beside it."""
-    report = drift_report(result, store.predictions)
+    material = read_report_material(result, store.predictions, with_columns=columns)
+    report = drift_report(result, material)
     page = None
     if columns:
         try:
-            page = columns_page(result, store)
+            page = columns_page(result, material)
         except Exception:
             # Another library's page: our own report goes out without it.
             logger.exception("Evidently's page of run %s failed", result.run.id)

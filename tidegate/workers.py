@@ -21,33 +21,34 @@ from tidegate.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_SECONDS_TO_START = 300.0
-_SECONDS_BETWEEN_LOOKS = 0.2
+_START_SECONDS = 300.0
+_SECONDS_BETWEEN_CHECKS = 0.2
 # A worker that dies sooner than this after its start is not started again at once.
-_SECONDS_OF_A_GOOD_START = 10.0
-_MOST_SECONDS_BETWEEN_STARTS = 30.0
+_SHORTEST_GOOD_RUN_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Place:
-    """A worker's: its number, the inherited socket, and the inherited pipe on which it says that it is ready."""
+class WorkerSlot:
+    """What a worker inherits: its number, the file descriptor of the shared socket, and that of the pipe on which it
+    reports that it is ready."""
 
     number: int
     socket: int
     ready: int
 
     @classmethod
-    def parse(cls, text: str) -> "Place":
-        """What `str` wrote."""
-        number, shared, ready = map(int, text.split(":"))
-        return cls(number, shared, ready)
+    def parse(cls, text: str) -> "WorkerSlot":
+        """Read what `str` wrote."""
+        number, shared_socket, ready = map(int, text.split(":"))
+        return cls(number, shared_socket, ready)
 
     def __str__(self) -> str:
         return f"{self.number}:{self.socket}:{self.ready}"
 
-    def tell_ready(self) -> None:
-        """Say that this worker answers."""
-        # Only the first worker is waited for; nobody reads what the others say.
+    def report_ready(self) -> None:
+        """Tell the parent that this worker answers."""
+        # Only the first worker is waited for; nobody reads what the others report.
         with suppress(BrokenPipeError):
             os.write(self.ready, b"1")
         os.close(self.ready)
@@ -56,10 +57,10 @@ class Place:
 class Workers:
     """Runs `settings.serving.workers` processes of `tidegate serve` on one socket until it is told to stop."""
 
-    def __init__(self, settings: Settings, arguments: Sequence[str], shared: socket.socket) -> None:
+    def __init__(self, settings: Settings, arguments: Sequence[str], shared_socket: socket.socket) -> None:
         self._settings = settings
         self._arguments = list(arguments)
-        self._socket = shared
+        self._socket = shared_socket
         self._workers: list[subprocess.Popen[bytes]] = []
         self._stopped = threading.Event()
 
@@ -76,22 +77,22 @@ class Workers:
                 self._workers.append(self._start(number, wait=number == 0))
             self._watch()
         finally:
-            self._end()
+            self._stop_all()
 
     def _start(self, number: int, *, wait: bool) -> subprocess.Popen[bytes]:
         readable, writable = os.pipe()
-        place = Place(number, self._socket.fileno(), writable)
-        command = [sys.executable, "-m", "tidegate", "serve", *self._arguments, "--worker", str(place)]
+        slot = WorkerSlot(number, self._socket.fileno(), writable)
+        command = [sys.executable, "-m", "tidegate", "serve", *self._arguments, "--worker", str(slot)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            env=self._settings.handed_down(),
-            pass_fds=(place.socket, place.ready),
+            env=self._settings.environment_for_child(),
+            pass_fds=(slot.socket, slot.ready),
             start_new_session=True,
         )
         os.close(writable)
         try:
-            if wait and not self._wait(readable, process):
+            if wait and not self._wait_until_ready(readable, process):
                 process.kill()
                 process.wait()
                 raise BadSettings("The first gateway process did not start; what it said stands above.")
@@ -99,43 +100,43 @@ class Workers:
             os.close(readable)
         return process
 
-    def _wait(self, readable: int, process: subprocess.Popen[bytes]) -> bool:
-        """Whether the worker became ready."""
+    def _wait_until_ready(self, readable: int, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the worker became ready before it ended or took too long."""
         os.set_blocking(readable, False)
-        until = time.monotonic() + _SECONDS_TO_START
-        while time.monotonic() < until and not self._stopped.is_set():
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and not self._stopped.is_set():
             try:
                 return bool(os.read(readable, 1))
             except BlockingIOError:
                 if process.poll() is not None:
                     return False
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(_SECONDS_BETWEEN_CHECKS)
         return self._stopped.is_set()
 
     def _watch(self) -> None:
-        started = [time.monotonic()] * len(self._workers)
-        pause = [0.0] * len(self._workers)
-        while not self._stopped.wait(_SECONDS_BETWEEN_LOOKS):
+        """Start a worker again when it has ended; one that ends soon after its start waits longer each time."""
+        started_at = [time.monotonic()] * len(self._workers)
+        pauses = [0.0] * len(self._workers)
+        while not self._stopped.wait(_SECONDS_BETWEEN_CHECKS):
             for number, process in enumerate(self._workers):
-                if process.poll() is None or time.monotonic() < started[number] + pause[number]:
+                if process.poll() is None or time.monotonic() < started_at[number] + pauses[number]:
                     continue
-                lived = time.monotonic() - started[number]
-                soon = lived < _SECONDS_OF_A_GOOD_START
-                pause[number] = min(_MOST_SECONDS_BETWEEN_STARTS, max(1.0, 2 * pause[number])) if soon else 0.0
+                ended_soon = time.monotonic() - started_at[number] < _SHORTEST_GOOD_RUN_SECONDS
+                pauses[number] = min(_LONGEST_PAUSE_SECONDS, max(1.0, 2 * pauses[number])) if ended_soon else 0.0
                 logger.error("gateway process %d ended with %s; another is started", number, process.returncode)
                 assert process.stdin is not None
                 process.stdin.close()
                 self._workers[number] = self._start(number, wait=False)
-                started[number] = time.monotonic()
+                started_at[number] = time.monotonic()
 
-    def _end(self) -> None:
+    def _stop_all(self) -> None:
         for process in self._workers:
             if process.poll() is None:
                 process.terminate()
-        until = time.monotonic() + self._settings.serving.grace_seconds + 5
+        deadline = time.monotonic() + self._settings.serving.grace_seconds + 5
         for process in self._workers:
             try:
-                process.wait(max(0.0, until - time.monotonic()))
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

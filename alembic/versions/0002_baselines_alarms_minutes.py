@@ -1,4 +1,4 @@
-"""Baselines, alarms, sums by the minute, evidence, groups of new inputs; what a run was compared with."""
+"""Baselines, alarms, sums by the minute, evidence, groups of new inputs, and what a run was compared with."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Added columns are nullable, so that a gateway of the version before goes on writing beside this one.
+    # Added columns are nullable, so that a gateway of the version before can go on writing.
     op.add_column("runs", sa.Column("compared_with", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("cause", sa.String(length=40), nullable=True))
     op.add_column("runs", sa.Column("accuracy_loss", sa.Float(precision=53), nullable=True))

@@ -1,4 +1,4 @@
-"""Which prediction a shadow's prediction repeats."""
+"""The prediction of the live version that a shadow's prediction repeats."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Nullable, so that a gateway of the version before goes on writing beside this one.
+    # Nullable, so that a gateway of the version before can go on writing.
     op.add_column("predictions", sa.Column("mirrors_id", sa.Uuid(), nullable=True))
 
 

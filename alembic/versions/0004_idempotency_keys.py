@@ -1,4 +1,4 @@
-"""Callers' keys, so that a request that is sent again is recorded once."""
+"""Idempotency keys, so that a request that is sent again is recorded once."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,6 @@
-"""Partitions by day on PostgreSQL, tallies by the minute, and notes of what came late.
+"""Partitions by day on PostgreSQL, counts by the minute, and counts of predictions that were recorded late.
 
-What a PostgreSQL holds already is not copied: its table becomes the oldest partition.
+Rows that a PostgreSQL holds already are not copied: their table becomes the oldest partition.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -76,9 +76,9 @@ def downgrade() -> None:
 def _partition() -> None:
     connection = op.get_bind()
     now = datetime.now(UTC)
-    # Rows of old gateways that are still running go to the oldest partition until tomorrow begins.
+    # Rows of gateways of the old version that still run go to the oldest partition until tomorrow begins.
     tomorrow = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
-    # Held from the first look, so that no gateway writes between the look and the change.
+    # Locked before the table is read, so that no gateway writes between reading it and changing it.
     op.execute("LOCK TABLE predictions, inputs IN ACCESS EXCLUSIVE MODE")
     op.drop_constraint("fk_inputs_prediction_id_predictions", "inputs", type_="foreignkey")
     for table, key in partitions.TABLES.items():
@@ -103,7 +103,7 @@ def _partition() -> None:
             highest = connection.scalar(sa.text(f"SELECT {key} FROM {table}_before ORDER BY 1 DESC LIMIT 1"))
             bound = max(partitions.first_id(tomorrow), highest)
             if bound == highest:
-                # Ids from elsewhere, or of a clock that ran ahead.
+                # Ids that lie in the future: ingested ones, or of a clock that ran ahead.
                 bound = type(bound)(int=((bound.int >> 80) + 86_400_000) << 80)
             op.execute(f"ALTER TABLE {table} ATTACH PARTITION {table}_before FOR VALUES FROM (MINVALUE) TO ('{bound}')")
         else:
@@ -123,7 +123,7 @@ def _join() -> None:
         op.execute(f"ALTER TABLE {table} ADD CONSTRAINT pk_{table} PRIMARY KEY ({key})")
         op.execute(f"CREATE INDEX {indexes[table]} ON {table} ({columns[table]})")
     op.create_foreign_key("fk_predictions_model_sha256_models", "predictions", "models", ["model_sha256"], ["sha256"])
-    # What was forgotten on its own has no prediction to be bound to.
+    # Inputs whose prediction was deleted have none that a foreign key could refer to.
     connection.execute(sa.text("DELETE FROM inputs WHERE prediction_id NOT IN (SELECT id FROM predictions)"))
     op.create_foreign_key(
         "fk_inputs_prediction_id_predictions",

@@ -1,4 +1,4 @@
-"""Who does what is due, who is running, and what people are told of the installation itself."""
+"""Leases of due jobs, heartbeats of processes, and alerts about the installation itself."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,7 +1,7 @@
-"""What predictions add up to by stretch of time and slice, with sketches of quantiles.
+"""Rollups: sums and quantile sketches of predictions by time bucket and slice.
 
-The table of sums by the minute stays for gateways that have not been restarted yet; the monitor adds up again from the
-record what it held.
+The table of sums by the minute stays for gateways that have not been restarted yet; the monitor makes rollups of its
+predictions from the record.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""What a careful engineer writes around a learner for a batching server: decode, collate, run, by hand."""
+"""A learner's pipeline written by hand, as a careful engineer does for a batching server: decode, collate, run."""
 
 import io
 import sys
@@ -16,7 +16,7 @@ from serving.learner.torchvision_operators import declare_missing_operators  # n
 
 
 class ByHand:
-    """One learner's pipeline, eager, with one thread."""
+    """One learner's pipeline, in eager mode on one thread."""
 
     def __init__(self, export: str, name: str) -> None:
         declare_missing_operators()
@@ -66,6 +66,6 @@ class ByHand:
             probabilities = logits.softmax(1)
         best = probabilities.argmax(1).tolist()
         return [
-            {"prediction": self.vocabulary[place], "probabilities": row}
-            for place, row in zip(best, probabilities.tolist(), strict=True)
+            {"prediction": self.vocabulary[class_index], "probabilities": row}
+            for class_index, row in zip(best, probabilities.tolist(), strict=True)
         ]

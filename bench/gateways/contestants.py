@@ -1,4 +1,4 @@
-"""Who is measured: each starts in processes of its own, is asked over HTTP, and is ended."""
+"""The servers that are compared: each is started in processes of its own, called over HTTP, and ended."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ PEERS = ("litserve>=0.2,<0.3", "bentoml>=1.4,<1.5")
 
 @dataclass(frozen=True)
 class Running:
-    """A contestant that answers at `url` to `body`."""
+    """A started contestant: requests with `body` go to `url`; `group` is the session id of its processes."""
 
     url: str
     body: bytes
@@ -33,7 +33,7 @@ class Running:
     group: int
 
     def memory_mb(self) -> float:
-        """What its processes hold for themselves (a shared page counts in parts), in MB."""
+        """The proportional set size of its processes, in MB: a shared page is divided among those that share it."""
         total = 0.0
         for folder in Path("/proc").iterdir():
             try:
@@ -70,13 +70,13 @@ def litserve(served: Served) -> "Contestant":
 def bentoml(served: Served) -> "Contestant":
     """BentoML with adaptive batching."""
     command = [str(_peers().with_name("bentoml")), "serve", "in_bentoml:Served", "--working-dir", str(HERE), "--port"]
-    given = {"BENCH_EXPORT": str(served.export), "BENCH_NAME": served.name, "BENTOML_DO_NOT_TRACK": "1"}
-    return Contestant(command, "/predict", given, raw=False)
+    environment = {"BENCH_EXPORT": str(served.export), "BENCH_NAME": served.name, "BENTOML_DO_NOT_TRACK": "1"}
+    return Contestant(command, "/predict", environment, raw=False)
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """How one is started: its port comes last on its command."""
+    """How a server is started: its port is added at the end of `command`; `raw` if it takes a picture as the whole body."""
 
     command: list[str]
     path: str
@@ -84,23 +84,23 @@ class Contestant:
     raw: bool
 
     @contextmanager
-    def running(self, served: Served, patience_seconds: float = 120) -> Iterator[Running]:
-        """Started, warm, and ended afterwards."""
+    def running(self, served: Served, timeout_seconds: float = 120) -> Iterator[Running]:
+        """The server, started and warmed up; it is ended when the context is left."""
         port = _free_port()
-        ours = any("tidegate" in Path(word).name for word in self.command[:2])
-        where = ["--port", str(port)] if ours else [str(port)]
+        is_tidegate = any("tidegate" in Path(word).name for word in self.command[:2])
+        port_arguments = ["--port", str(port)] if is_tidegate else [str(port)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
-        if ours:
+        if is_tidegate:
             # It chooses its threads by itself.
             environment.pop("OMP_NUM_THREADS")
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
-                [*self.command, *where], env=environment, stdout=log, stderr=log, start_new_session=True
+                [*self.command, *port_arguments], env=environment, stdout=log, stderr=log, start_new_session=True
             )
             try:
                 body, content_type = self._request(served)
                 url = f"http://127.0.0.1:{port}{self.path}"
-                _wait(url, body, content_type, process, log, patience_seconds)
+                _wait(url, body, content_type, process, log, timeout_seconds)
                 yield Running(url, body, content_type, process.pid)
             finally:
                 os.killpg(process.pid, signal.SIGTERM)
@@ -142,14 +142,14 @@ def _end(group: int) -> None:
 
 
 def _peers() -> Path:
-    """The environment of the peers: theirs on top of this one, so that torch and fastai are the same files."""
+    """The Python of the peers' environment, which adds their packages to this one's: torch and fastai are the same files."""
     folder = WORK / "venv-serving"
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         (packages,) = (folder / "lib").glob("python*/site-packages")
-        ours = next(path for path in sys.path if path.endswith("site-packages"))
-        (packages / "tidegate-environment.pth").write_text(f"{ours}\n")
+        own_packages = next(path for path in sys.path if path.endswith("site-packages"))
+        (packages / "tidegate-environment.pth").write_text(f"{own_packages}\n")
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS], check=True)
     return python
 

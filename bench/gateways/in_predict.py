@@ -23,8 +23,8 @@ learner = load_learner(export)
 app = FastAPI()
 
 
-def told(found: tuple) -> dict:
-    label, _, probabilities = found
+def response(prediction: tuple) -> dict:
+    label, _, probabilities = prediction
     return {"prediction": str(label), "probabilities": [float(value) for value in probabilities]}
 
 
@@ -35,16 +35,16 @@ if kind == "tabular":
         row = pd.Series((await request.json())["rows"][0])
         with learner.no_bar():
             _, index, probabilities = learner.predict(row)
-        return told((learner.dls.vocab[int(index)], index, probabilities))
+        return response((learner.dls.vocab[int(index)], index, probabilities))
 
 else:
 
     @app.post("/predict")
     async def predict_picture(file: UploadFile) -> dict:
-        # Not in threads of its own: two at once in one learner never come back.
+        # Not in a thread of its own: two predictions at once deadlock in one learner.
         content = await file.read()
         with learner.no_bar():
-            return told(learner.predict(content))
+            return response(learner.predict(content))
 
 
 uvicorn.run(app, port=port, log_level="error")

@@ -1,4 +1,4 @@
-"""`tidegate`, with its commits left out: what recording costs is the difference."""
+"""`tidegate` without its commits: the difference from `tidegate` is the cost of recording."""
 
 from store.recording.durable_writer import DurableWriter
 from tidegate.cli import main

@@ -18,7 +18,7 @@ declare_missing_operators()
 
 @dataclass(frozen=True)
 class Served:
-    """An exported learner with its reference, and one request: its content, as one raw body, as a form, as JSON."""
+    """An exported learner with its reference, and the content of one request to it; `kind` is "vision" or "tabular"."""
 
     name: str
     export: Path
@@ -41,7 +41,7 @@ def resnet18() -> Served:
         data = fastai.ImageDataLoaders.from_lists(
             folder,
             files,
-            ["ab"[place % 2] for place in range(len(files))],
+            ["ab"[index % 2] for index in range(len(files))],
             item_tfms=fastai.Resize(224),
             batch_tfms=fastai.Normalize.from_stats(*fastai.imagenet_stats),
             num_workers=0,
@@ -50,7 +50,7 @@ def resnet18() -> Served:
         learner.path = folder
         learner.export("resnet18.pkl")
 
-    return _made("resnet18", train, lambda folder: (folder / "photographs" / "0000.jpg").read_bytes(), "image/jpeg")
+    return _served("resnet18", train, lambda folder: (folder / "photographs" / "0000.jpg").read_bytes(), "image/jpeg")
 
 
 def digits() -> Served:
@@ -65,7 +65,7 @@ def digits() -> Served:
     def content(folder: Path) -> bytes:
         return min((folder / "pictures" / "traffic").rglob("*.png")).read_bytes()
 
-    return _made("digits", train, content, "image/png")
+    return _served("digits", train, content, "image/png")
 
 
 def tabular() -> Served:
@@ -93,13 +93,13 @@ def tabular() -> Served:
         row = _table(1).drop(columns="label").to_dict("records")[0]
         return orjson.dumps({"rows": [row]}, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    return _made("tabular", train, content, "application/json")
+    return _served("tabular", train, content, "application/json")
 
 
 LEARNERS: dict[str, Callable[[], Served]] = {"resnet18": resnet18, "digits": digits, "tabular": tabular}
 
 
-def _made(name: str, train: Callable[[Path], None], content: Callable[[Path], bytes], content_type: str) -> Served:
+def _served(name: str, train: Callable[[Path], None], content: Callable[[Path], bytes], content_type: str) -> Served:
     folder = WORK / "served" / name
     export = folder / f"{name}.pkl"
     if not export.exists():
@@ -122,17 +122,17 @@ def _profile(served: Served, folder: Path) -> None:
     if served.name == "digits":
         parts = [labelled_inputs(folder / "pictures" / part, engine.adapter) for part in ("train", "valid")]
     else:
-        every = labelled_inputs(folder / ("rows.csv" if served.kind == "tabular" else "photographs"), engine.adapter)
-        parts = [every[: len(every) // 2], every[len(every) // 2 :]]
+        inputs = labelled_inputs(folder / ("rows.csv" if served.kind == "tabular" else "photographs"), engine.adapter)
+        parts = [inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :]]
     make_reference(engine, parts[0], parts[1], rng=np.random.default_rng(0)).save(served.reference)
 
 
 def _photographs(folder: Path, n: int) -> list[Path]:
-    """Noise at every scale, as in photographs, so that a JPEG decoder has as much to do."""
+    """JPEG files of noise at every scale, as in photographs, so that decoding costs as much."""
     rng = np.random.default_rng(0)
     (folder / "photographs").mkdir(exist_ok=True)
     files = []
-    for place in range(n):
+    for index in range(n):
         picture = np.zeros((480, 640, 3))
         for size in (4, 16, 64, 256):
             coarse = Image.fromarray(rng.integers(0, 256, (size * 3 // 4, size, 3), dtype=np.uint8))
@@ -140,7 +140,7 @@ def _photographs(folder: Path, n: int) -> list[Path]:
         picture *= 255 / picture.max()
         buffer = io.BytesIO()
         Image.fromarray(picture.astype(np.uint8)).save(buffer, "JPEG", quality=88)
-        file = folder / "photographs" / f"{place:04}.jpg"
+        file = folder / "photographs" / f"{index:04}.jpg"
         file.write_bytes(buffer.getvalue())
         files.append(file)
     return files
@@ -149,8 +149,8 @@ def _photographs(folder: Path, n: int) -> list[Path]:
 def _table(n: int) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
-        {f"category{place}": [f"value {code}" for code in rng.integers(10, size=n)] for place in range(8)}
-        | {f"number{place}": rng.normal(size=n) for place in range(6)}
+        {f"category{index}": [f"value {code}" for code in rng.integers(10, size=n)] for index in range(8)}
+        | {f"number{index}": rng.normal(size=n) for index in range(6)}
     )
     table["label"] = np.where(table["number0"] > 0, "up", "down")
     return table

@@ -22,11 +22,11 @@ def main() -> None:
         content = orjson.dumps(orjson.loads(content)["rows"][0])
     raws = [RawInput(served.content_type, content)] * 32
     engine.predict(raws)
-    end, done, began = time.perf_counter() + float(sys.argv[2]), 0, time.perf_counter()
+    end, predictions, began = time.perf_counter() + float(sys.argv[2]), 0, time.perf_counter()
     while time.perf_counter() < end:
         engine.predict(raws)
-        done += len(raws)
-    print(done / (time.perf_counter() - began))
+        predictions += len(raws)
+    print(predictions / (time.perf_counter() - began))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Load from another process: `wrk`, with what it prints turned into numbers."""
+"""Load from another process: runs `wrk` and parses what it prints."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 @dataclass(frozen=True)
 class Load:
-    """Requests a second, and milliseconds at the median and the 99th percentile; how many were not answered well."""
+    """Requests a second, latency at the median and the 99th percentile, and how many requests failed."""
 
     per_second: float
     p50_ms: float
@@ -22,7 +22,7 @@ class Load:
 
 
 def load(url: str, body: bytes, content_type: str, clients: int, seconds: float) -> Load:
-    """Post one body again and again from so many clients."""
+    """Post one body for so many seconds from so many clients at once."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(body)
         file.flush()
@@ -48,5 +48,5 @@ def form(content: bytes, content_type: str) -> tuple[bytes, str]:
 
 
 def _milliseconds(printed: str, quantile: str) -> float:
-    found = re.search(rf"\s{quantile}\s+([\d.]+)(us|ms|s|m)", printed)
-    return float("nan") if found is None else float(found.group(1)) * _UNITS[found.group(2)]
+    match = re.search(rf"\s{quantile}\s+([\d.]+)(us|ms|s|m)", printed)
+    return float("nan") if match is None else float(match.group(1)) * _UNITS[match.group(2)]

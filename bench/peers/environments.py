@@ -22,14 +22,15 @@ def ask(peer: str, arrays: dict[str, np.ndarray], question: dict[str, Any]) -> A
     """Run `bench/peers/in_PEER.py` in its environment on these arrays, and return the JSON it prints last."""
     python = _environment(peer)
     WORK.mkdir(exist_ok=True)
-    given = WORK / f"given-{peer}.npz"
-    np.savez(given, **arrays)  # type: ignore[arg-type]
-    (WORK / f"given-{peer}.json").write_text(json.dumps(question))
-    command = [python, "-W", "ignore", HERE / f"in_{peer}.py", given, given.with_suffix(".json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{peer} failed: {done.stderr[-2_000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    arrays_path = WORK / f"given-{peer}.npz"
+    np.savez(arrays_path, **arrays)  # type: ignore[arg-type]
+    question_path = arrays_path.with_suffix(".json")
+    question_path.write_text(json.dumps(question))
+    command = [python, "-W", "ignore", HERE / f"in_{peer}.py", arrays_path, question_path]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode != 0:
+        raise RuntimeError(f"{peer} failed: {completed.stderr[-2_000:]}")
+    return json.loads(completed.stdout.strip().splitlines()[-1])
 
 
 def _environment(peer: str) -> Path:

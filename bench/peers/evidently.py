@@ -11,10 +11,12 @@ def drifted(reference: np.ndarray, window: np.ndarray) -> bool:
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
-    names = [f"column {place}" for place in range(reference.shape[1])]
+    names = [f"column {index}" for index in range(reference.shape[1])]
     frames = [pd.DataFrame(rows, columns=names) for rows in (window, reference)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = Report([DataDriftPreset()]).run(*frames).dict()
-    share = next(one["value"]["share"] for one in result["metrics"] if "DriftedColumnsCount" in one["metric_name"])
+    share = next(
+        metric["value"]["share"] for metric in result["metrics"] if "DriftedColumnsCount" in metric["metric_name"]
+    )
     return bool(share >= 0.5)

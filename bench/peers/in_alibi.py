@@ -1,4 +1,4 @@
-"""alibi-detect's drift detectors at their defaults, on windows given by their places in pools of rows."""
+"""alibi-detect's drift detectors at their defaults, on windows given by indices of rows in pools."""
 
 import json
 import logging
@@ -35,18 +35,18 @@ def main() -> None:
         ),
     }
     detectors = {name: pair for name, pair in detectors.items() if name in question["detectors"]}
-    found = {name: [] for name in detectors}
+    detections = {name: [] for name in detectors}
     seconds = dict.fromkeys(detectors, 0.0)
     for window in question["windows"]:
         rows = {
-            kind: np.concatenate([arrays[f"{pool}|{kind}"][places] for pool, places in window])
+            kind: np.concatenate([arrays[f"{pool}|{kind}"][row_indices] for pool, row_indices in window])
             for kind in ("embeddings", "softmax")
         }
         for name, (detector, kind) in detectors.items():
             began = time.perf_counter()
-            found[name].append(int(detector.predict(rows[kind])["data"]["is_drift"]))
+            detections[name].append(int(detector.predict(rows[kind])["data"]["is_drift"]))
             seconds[name] += time.perf_counter() - began
-    print(json.dumps({"found": found, "seconds": seconds}))
+    print(json.dumps({"detections": detections, "seconds": seconds}))
 
 
 main()

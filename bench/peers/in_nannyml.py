@@ -19,7 +19,7 @@ def _accuracy(arrays, question):
 
     def frame(prefix):
         softmax = arrays[f"{prefix}|softmax"]
-        rows = pd.DataFrame(softmax, columns=[f"p{place}" for place in range(softmax.shape[1])])
+        rows = pd.DataFrame(softmax, columns=[f"p{index}" for index in range(softmax.shape[1])])
         rows["prediction"] = softmax.argmax(axis=1)
         return rows
 
@@ -31,7 +31,7 @@ def _accuracy(arrays, question):
         chunk = frame(name)
         binary = classes == 2
         estimator = nannyml.CBPE(
-            y_pred_proba="p1" if binary else {place: f"p{place}" for place in range(classes)},
+            y_pred_proba="p1" if binary else {index: f"p{index}" for index in range(classes)},
             y_pred="prediction",
             y_true="truth",
             problem_type="classification_binary" if binary else "classification_multiclass",
@@ -54,7 +54,7 @@ def _drift(arrays, question):
     calculator.fit(reference)
     result = calculator.calculate(stream).filter(period="analysis").to_df()
     alerts = result.loc[:, [name for name in result.columns if name[-1] == "alert"]]
-    return {"alarms": [bool(one) for one in alerts.any(axis=1)]}
+    return {"alarms": [bool(alert) for alert in alerts.any(axis=1)]}
 
 
 main()

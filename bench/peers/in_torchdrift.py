@@ -15,14 +15,14 @@ def main() -> None:
     arrays, question = np.load(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
     detector = KernelMMDDriftDetector()
     detector.fit(torch.from_numpy(arrays["reference"]))
-    found, seconds = [], 0.0
+    detections, seconds = [], 0.0
     for window in question["windows"]:
-        rows = np.concatenate([arrays[f"{pool}|embeddings"][places] for pool, places in window])
+        rows = np.concatenate([arrays[f"{pool}|embeddings"][row_indices] for pool, row_indices in window])
         began = time.perf_counter()
         with torch.no_grad():
-            found.append(int(float(detector.compute_p_value(torch.from_numpy(rows))) <= question["alpha"]))
+            detections.append(int(float(detector.compute_p_value(torch.from_numpy(rows))) <= question["alpha"]))
         seconds += time.perf_counter() - began
-    print(json.dumps({"found": {"TorchDrift MMD": found}, "seconds": {"TorchDrift MMD": seconds}}))
+    print(json.dumps({"detections": {"TorchDrift MMD": detections}, "seconds": {"TorchDrift MMD": seconds}}))
 
 
 main()

@@ -1,4 +1,4 @@
-"""How often do they cry wolf, and how soon do they notice? Shift-free windows in a row, then a shift."""
+"""How often is an alarm false, and how soon does it notice? Windows without a shift in a row, then a shift."""
 
 import numpy as np
 from scipy.special import softmax
@@ -12,7 +12,7 @@ from tidegate import SequentialAlarm
 
 WINDOWS = 1_000
 PEER_WINDOWS = 200
-# Seconds a window.
+# Evidently takes seconds a window.
 EVIDENTLY_WINDOWS = 30
 ROWS = 100
 REFERENCE_ROWS = 1_000
@@ -26,34 +26,34 @@ COLUMNS = ("ood_score", "confidence", "prediction")
 
 def run(repeats: int, peer_repeats: int) -> None:
     """Print false alarms against peers, and delays."""
-    one = SETS[SET]()
-    # Exchangeable with the held-out rows: what is not among the first of them.
-    calm = one.held_out.take(slice(REFERENCE_ROWS, None))
+    domain = SETS[SET]()
+    # Exchangeable with the first held-out rows, which make the reference: the others.
+    calm = domain.held_out.take(slice(REFERENCE_ROWS, None))
     rng = np.random.default_rng(0)
-    places = rng.integers(len(calm), size=WINDOWS * ROWS)
-    _false_alarms(one, calm, places)
-    _delays(one)
+    row_indices = rng.integers(len(calm), size=WINDOWS * ROWS)
+    _false_alarms(domain, calm, row_indices)
+    _delays(domain)
 
 
-def _false_alarms(one: DomainSet, calm: Rows, places: np.ndarray) -> None:
-    reference = reference_of(one, REFERENCE_ROWS)
+def _false_alarms(domain: DomainSet, calm: Rows, row_indices: np.ndarray) -> None:
+    reference = reference_of(domain, REFERENCE_ROWS)
     scores = reference.score(calm.embeddings, calm.logits).score
     rows: list[tuple[object, ...]] = []
     for promise in PROMISES:
         alarm = SequentialAlarm(reference, arl=promise, rng=np.random.default_rng(1))
-        rang = 0
-        for window in np.split(scores[places], WINDOWS):
+        alarms = 0
+        for window in np.split(scores[row_indices], WINDOWS):
             if alarm.update(window):
-                rang += 1
+                alarms += 1
                 alarm.acknowledge()
-        said = f"at most {WINDOWS * ROWS // promise} on average"
-        rows.append((f"Tidegate, one in {promise:,} promised", WINDOWS, rang, f"{rang / WINDOWS:.1%}", said))
-    held_out = one.held_out.take(slice(0, REFERENCE_ROWS))
+        promised = f"at most {WINDOWS * ROWS // promise} on average"
+        rows.append((f"Tidegate, one in {promise:,} promised", WINDOWS, alarms, f"{alarms / WINDOWS:.1%}", promised))
+    held_out = domain.held_out.take(slice(0, REFERENCE_ROWS))
     table = _columns(reference.score(held_out.embeddings, held_out.logits).score, held_out)
-    stream = _columns(scores[places], calm.take(places))
-    fewer = stream[: EVIDENTLY_WINDOWS * ROWS]
-    evidently = [drifted(table, window) for window in np.split(fewer, EVIDENTLY_WINDOWS)]
-    parts = np.split(places[: EVIDENTLY_WINDOWS * ROWS], EVIDENTLY_WINDOWS)
+    stream = _columns(scores[row_indices], calm.take(row_indices))
+    evidently_stream = stream[: EVIDENTLY_WINDOWS * ROWS]
+    evidently = [drifted(table, window) for window in np.split(evidently_stream, EVIDENTLY_WINDOWS)]
+    parts = np.split(row_indices[: EVIDENTLY_WINDOWS * ROWS], EVIDENTLY_WINDOWS)
     by_columns = [drifted(held_out.embeddings, calm.take(part).embeddings) for part in parts]
     question = {"what": "drift", "columns": list(COLUMNS), "size": ROWS}
     nannyml = ask("nannyml", {"reference": table, "stream": stream}, question)["alarms"]
@@ -63,16 +63,16 @@ def _false_alarms(one: DomainSet, calm: Rows, places: np.ndarray) -> None:
         "calm|embeddings": calm.embeddings,
         "calm|softmax": softmax(calm.logits, axis=1).astype(np.float32),
     }
-    windows = [[("calm", part.tolist())] for part in np.split(places[: PEER_WINDOWS * ROWS], PEER_WINDOWS)]
+    windows = [[("calm", part.tolist())] for part in np.split(row_indices[: PEER_WINDOWS * ROWS], PEER_WINDOWS)]
     detectors = ["alibi-detect KS on softmax", "alibi-detect KS on embeddings", "alibi-detect MMD"]
-    alibi = ask("alibi", arrays, {"alpha": 0.05, "windows": windows, "detectors": detectors})["found"]
-    found = {
+    alibi = ask("alibi", arrays, {"alpha": 0.05, "windows": windows, "detectors": detectors})["detections"]
+    by_peer = {
         "Evidently preset on scores, confidence, prediction": evidently,
         "Evidently preset on embeddings": by_columns,
         "NannyML univariate drift on the same three": nannyml,
         **alibi,
     }
-    for name, alarms in found.items():
+    for name, alarms in by_peer.items():
         rows.append((name, len(alarms), int(np.sum(alarms)), f"{np.mean(alarms):.1%}", "none"))
     note = (
         f"Windows of {ROWS} rows drawn from held-out {SET}, none with a shift; every contestant at its defaults, looking "
@@ -81,10 +81,10 @@ def _false_alarms(one: DomainSet, calm: Rows, places: np.ndarray) -> None:
     publish("alarms", "Alarms without a shift", ["", "windows", "alarms", "share", "promise"], rows, note)
 
 
-def _delays(one: DomainSet) -> None:
-    reference = reference_of(one, 2_000)
-    usual = reference.score(one.fresh.embeddings, one.fresh.logits).score
-    unknown = one.ood[UNKNOWN]
+def _delays(domain: DomainSet) -> None:
+    reference = reference_of(domain, 2_000)
+    usual = reference.score(domain.fresh.embeddings, domain.fresh.logits).score
+    unknown = domain.ood[UNKNOWN]
     strange = reference.score(unknown.embeddings, unknown.logits).score
     rows: list[tuple[object, ...]] = []
     for share in SHARES:
@@ -92,18 +92,18 @@ def _delays(one: DomainSet) -> None:
         for repeat in range(DELAYS):
             rng = np.random.default_rng(repeat)
             stream = rng.choice(usual, LONGEST)
-            hit = rng.uniform(size=LONGEST) < share
-            stream[hit] = rng.choice(strange, int(hit.sum()))
+            is_strange = rng.uniform(size=LONGEST) < share
+            stream[is_strange] = rng.choice(strange, int(is_strange.sum()))
             alarm = SequentialAlarm(reference, arl=10_000, rng=rng)
             alarm.update(stream)
             delays.append(LONGEST if alarm.since is None else alarm.since + 1)
-        late = sum(delay == LONGEST for delay in delays)
+        never = sum(delay == LONGEST for delay in delays)
         rows.append(
             (
                 f"{share:.0%} {UNKNOWN} among {SET}",
                 f"{np.median(delays):,.0f}",
                 f"{np.quantile(delays, 0.9):,.0f}",
-                late,
+                never,
             )
         )
     note = f"Predictions until Tidegate's alarm rings, promise 10,000, {DELAYS} streams; `never` within {LONGEST:,}."

@@ -39,29 +39,29 @@ def _in_process(measure: Callable[[], list[tuple[str, str, str]]]) -> list[tuple
 def _scoring() -> list[tuple[str, str, str]]:
     rng = np.random.default_rng(0)
     reference, rows, logits = _reference(rng)
-    found = []
+    lines = []
     for size, target in ((32, "60 ms"), (256, "60 ms")):
         seconds = _time(lambda size=size: reference.score(rows[:size], logits[:size]))
-        found.append((f"score 1,000 inputs in batches of {size}", f"{seconds / size * 1e6:.0f} ms", target))
+        lines.append((f"score 1,000 inputs in batches of {size}", f"{seconds / size * 1e6:.0f} ms", target))
     seconds = _time(lambda: reference.score(rows[:1], logits[:1]))
-    return [*found, ("score a single input", f"{seconds * 1e3:.2f} ms", "2 ms")]
+    return [*lines, ("score a single input", f"{seconds * 1e3:.2f} ms", "2 ms")]
 
 
 def _window() -> list[tuple[str, str, str]]:
     rng = np.random.default_rng(0)
     reference, _, _ = _reference(rng)
     rows, weights = _rows(10_000, rng), _weights()
-    before = _begin_to_measure_memory()
-    first = _time(lambda: check_window(reference, rows, rows @ weights.T, rng=rng), repeats=1, warm=False)
-    again = _time(lambda: check_window(reference, rows, rows @ weights.T, rng=rng), repeats=3, warm=False)
-    memory = _memory_since(before)
+    memory_before = _start_memory_measurement()
+    first_seconds = _time(lambda: check_window(reference, rows, rows @ weights.T, rng=rng), repeats=1, warm=False)
+    repeat_seconds = _time(lambda: check_window(reference, rows, rows @ weights.T, rng=rng), repeats=3, warm=False)
+    memory = _memory_since(memory_before)
     sums = WindowSums.of(reference, reference.rows(rows, rows @ weights.T))
-    by_sums = _time(lambda: check_sums(reference, sums))
+    sums_seconds = _time(lambda: check_sums(reference, sums))
     held_out = f"{len(reference.held_out):,}"
     return [
-        (f"check_window, 10,000 against {held_out}, the first time", f"{first:.2f} s", "1 s"),
-        ("the same again, scoring included", f"{again:.2f} s", "1 s"),
-        ("check 10,000 predictions by their sums", f"{by_sums * 1e3:.0f} ms", "100 ms"),
+        (f"check_window, 10,000 against {held_out}, the first time", f"{first_seconds:.2f} s", "1 s"),
+        ("the same again, scoring included", f"{repeat_seconds:.2f} s", "1 s"),
+        ("check 10,000 predictions by their sums", f"{sums_seconds * 1e3:.0f} ms", "100 ms"),
         ("memory of check_window", f"{memory:.0f} MB", "500 MB"),
     ]
 
@@ -70,7 +70,7 @@ def _against_alibi() -> list[tuple[str, str, str]]:
     rng = np.random.default_rng(0)
     reference, _, _ = _reference(rng)
     rows, weights = _rows(10_000, rng), _weights()
-    again = _time(lambda: check_window(reference, rows, rows @ weights.T, rng=rng), repeats=3)
+    repeat_seconds = _time(lambda: check_window(reference, rows, rows @ weights.T, rng=rng), repeats=3)
     window = [[("window", list(range(len(rows))))]]
     arrays = {
         "reference": reference.held_out.embeddings,
@@ -82,7 +82,7 @@ def _against_alibi() -> list[tuple[str, str, str]]:
     alibi = answer["seconds"]["alibi-detect MMD"]
     return [
         ("alibi-detect's MMD (100 permutations) on the same rows", f"{alibi:.1f} s", ""),
-        ("times faster than alibi-detect's MMD", f"{alibi / again:.0f}", "10"),
+        ("times faster than alibi-detect's MMD", f"{alibi / repeat_seconds:.0f}", "10"),
     ]
 
 
@@ -99,50 +99,50 @@ def _million() -> list[tuple[str, str, str]]:
         mapped = np.load(path, mmap_mode="r")
         labels = rng.integers(CLASSES, size=n)
         held_out = _rows(2_000, rng)
-        before = _begin_to_measure_memory()
+        memory_before = _start_memory_measurement()
         began = time.perf_counter()
         fit_reference(mapped, None, labels, calibration=(held_out, None, None), rng=rng)
         seconds = time.perf_counter() - began
-        memory = _memory_since(before)
+        memory = _memory_since(memory_before)
     return [(f"fit 1,000,000 × {D} rows from a memory map", f"{seconds:.0f} s, {memory:.0f} MB", "1 GB")]
 
 
 def _exactness() -> list[tuple[str, str, str]]:
-    """How much AUROC the coreset and the fewer directions cost: against all rows and all directions."""
-    kept = neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, space.DIRECTIONS
-    found = []
+    """How much AUROC is lost by the coreset and the fewer directions, compared with all rows in all directions."""
+    defaults = neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, space.DIRECTIONS
+    lines = []
     for name, make in SETS.items():
-        one = make()
-        fresh = one.fresh.take(slice(0, 2_000))
+        domain = make()
+        fresh = domain.fresh.take(slice(0, 2_000))
         areas = []
         for exact in (False, True):
             if exact:
                 neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS = neighbours.POOL_ROWS, 10**9
                 neighbours.DIRECTIONS = space.DIRECTIONS = 10_000
-            reference = reference_of(one)
+            reference = reference_of(domain)
             usual = reference.score(fresh.embeddings, fresh.logits).score
-            each = [
+            by_kind = [
                 roc_auc_score(
                     np.r_[np.zeros(len(usual)), np.ones(len(rows))],
                     np.r_[usual, reference.score(rows.embeddings, rows.logits).score],
                 )
-                for rows in one.ood.values()
+                for rows in domain.ood.values()
             ]
-            areas.append(float(np.mean(each)))
-            neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, space.DIRECTIONS = kept
-        what = f"AUROC on {name}, as it is and with 20,000 rows in all directions"
-        found.append((what, f"{areas[0]:.3f}, {areas[1]:.3f}", "within .01"))
-    return found
+            areas.append(float(np.mean(by_kind)))
+            neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, space.DIRECTIONS = defaults
+        line = f"AUROC on {name}, as it is and with 20,000 rows in all directions"
+        lines.append((line, f"{areas[0]:.3f}, {areas[1]:.3f}", "within .01"))
+    return lines
 
 
 def _reference(rng: np.random.Generator) -> tuple[Reference, np.ndarray, np.ndarray]:
     weights = _weights()
     training, held_out = _rows(50_000, rng), _rows(10_000, rng)
-    outputs = training @ weights.T
+    logits = training @ weights.T
     reference = fit_reference(
         training,
-        outputs,
-        outputs.argmax(axis=1),
+        logits,
+        logits.argmax(axis=1),
         calibration=(held_out, held_out @ weights.T, (held_out @ weights.T).argmax(axis=1)),
         head=(weights, np.zeros(CLASSES)),
         rng=rng,
@@ -170,14 +170,14 @@ def _time(call: Callable[[], object], repeats: int = 20, *, warm: bool = True) -
     return float(np.median(seconds))
 
 
-def _begin_to_measure_memory() -> float:
-    """Forget the highest size so far, and say what is held now, in MB."""
+def _start_memory_measurement() -> float:
+    """Reset the peak of resident memory, and return what is held now, in MB."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("RssAnon")
 
 
 def _memory_since(before: float) -> float:
-    """How much more was held at the highest, in MB; pages of mapped files are the files', and are not counted."""
+    """How far the peak lies above `before`, in MB; pages of mapped files are not counted."""
     return _status("VmHWM") - _status("RssFile") - _status("RssShmem") - before
 
 

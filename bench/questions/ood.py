@@ -19,32 +19,32 @@ OURS = "Tidegate"
 
 def run(repeats: int, peer_repeats: int) -> None:
     """Print the table of all sets and the one of all pairs."""
-    found: dict[str, dict[tuple[str, str], float]] = {}
+    by_peer: dict[str, dict[tuple[str, str], float]] = {}
     flagged = {}
     for name, make in SETS.items():
-        one = make()
-        fresh = one.fresh.take(slice(0, FRESH_ROWS))
-        reference = reference_of(one)
+        domain = make()
+        fresh = domain.fresh.take(slice(0, FRESH_ROWS))
+        reference = reference_of(domain)
         flagged[name] = float(reference.score(fresh.embeddings, fresh.logits).flagged.mean())
 
         def ours(reference=reference) -> Callable[[Rows], np.ndarray]:
             return lambda rows: reference.score(rows.embeddings, rows.logits).score
 
-        for peer, fit in {OURS: ours, **peers(one)}.items():
+        for peer, fit in {OURS: ours, **peers(domain)}.items():
             try:
-                areas = _areas(one, fresh, fit())
+                areas = _areas(domain, fresh, fit())
             except (RuntimeError, ValueError, IndexError) as error:
                 logger.warning("%s can't score %s: %s", peer, name, error)
                 continue
-            found.setdefault(peer, {}).update({(name, kind): area for kind, area in areas.items()})
-    _by_set(found, flagged)
-    _by_pair(found)
+            by_peer.setdefault(peer, {}).update({(name, kind): area for kind, area in areas.items()})
+    _publish_by_set(by_peer, flagged)
+    _publish_by_pair(by_peer)
 
 
-def _areas(one: DomainSet, fresh: Rows, score: Callable[[Rows], np.ndarray]) -> dict[str, float]:
+def _areas(domain: DomainSet, fresh: Rows, score: Callable[[Rows], np.ndarray]) -> dict[str, float]:
     areas = {}
-    for kind, rows in one.ood.items():
-        # In one shuffled batch: some peers' scores depend on the batch, and one of strange inputs alone would tell.
+    for kind, rows in domain.ood.items():
+        # In one shuffled batch: some peers' scores depend on the batch, and would give away one of strange inputs alone.
         order = np.random.default_rng(0).permutation(len(fresh) + len(rows))
         both = Rows(np.r_[fresh.embeddings, rows.embeddings][order], np.r_[fresh.logits, rows.logits][order])
         values = np.nan_to_num(score(both), nan=0.0, posinf=1e30, neginf=-1e30)
@@ -52,10 +52,12 @@ def _areas(one: DomainSet, fresh: Rows, score: Callable[[Rows], np.ndarray]) -> 
     return areas
 
 
-def _by_set(found: dict[str, dict[tuple[str, str], float]], flagged: dict[str, float]) -> None:
+def _publish_by_set(by_peer: dict[str, dict[tuple[str, str], float]], flagged: dict[str, float]) -> None:
     rows = []
-    for peer, areas in found.items():
-        means = [float(np.mean([area for (one, _), area in areas.items() if one == name] or [np.nan])) for name in SETS]
+    for peer, areas in by_peer.items():
+        means = [
+            float(np.mean([area for (domain, _), area in areas.items() if domain == name] or [np.nan])) for name in SETS
+        ]
         rows.append((peer, *means, float(np.mean(means))))
     rows.sort(key=lambda row: -row[-1])
     shares = ", ".join(f"{name} {share:.2%}" for name, share in flagged.items())
@@ -69,13 +71,13 @@ def _by_set(found: dict[str, dict[tuple[str, str], float]], flagged: dict[str, f
     publish("ood", "Out-of-domain inputs: AUROC", ["", *SETS, "mean"], rows, note)
 
 
-def _by_pair(found: dict[str, dict[tuple[str, str], float]]) -> None:
+def _publish_by_pair(by_peer: dict[str, dict[tuple[str, str], float]]) -> None:
     rows = []
-    ours = found.pop(OURS)
+    ours = by_peer.pop(OURS)
     for pair, area in ours.items():
-        best = max((areas[pair], peer) for peer, areas in found.items() if pair in areas)
+        best = max((areas[pair], peer) for peer, areas in by_peer.items() if pair in areas)
         rows.append((f"{pair[0]}: {pair[1]}", area, best[0], best[1], area - best[0]))
     rows.sort(key=lambda row: row[-1])
-    close = sum(row[-1] >= -0.02 for row in rows)
-    note = f"Within .02 of the best peer of each pair, or above it: {close} of {len(rows)} pairs."
+    close_pairs = sum(row[-1] >= -0.02 for row in rows)
+    note = f"Within .02 of the best peer of each pair, or above it: {close_pairs} of {len(rows)} pairs."
     publish("ood-pairs", "Out-of-domain inputs: pair by pair", ["", OURS, "best peer", "which", "gap"], rows, note)

@@ -1,4 +1,4 @@
-"""Does the window test keep its rate of false positives? Rows compared with and windows are drawn anew each time."""
+"""Does the window test keep its rate of false positives? Both the reference's rows and the window are drawn each time."""
 
 import numpy as np
 
@@ -15,20 +15,22 @@ def run(repeats: int, peer_repeats: int) -> None:
     """Print the share of unshifted windows called shifted, by set and size."""
     rows = []
     for name in shift.CHOSEN:
-        one = SETS[name]()
-        reference = reference_of(one, shift.REFERENCE_ROWS)
-        embeddings = np.concatenate([one.held_out.embeddings, one.fresh.embeddings])
-        logits = np.concatenate([one.held_out.logits, one.fresh.logits])
+        domain = SETS[name]()
+        reference = reference_of(domain, shift.REFERENCE_ROWS)
+        embeddings = np.concatenate([domain.held_out.embeddings, domain.fresh.embeddings])
+        logits = np.concatenate([domain.held_out.logits, domain.fresh.logits])
         shares = []
         for n in SIZES:
-            called = 0
+            detections = 0
             for repeat in range(repeats):
                 rng = np.random.default_rng([7, n, repeat])
                 order = rng.permutation(len(embeddings))
                 compared, window = order[: shift.REFERENCE_ROWS], order[shift.REFERENCE_ROWS : shift.REFERENCE_ROWS + n]
                 fresh = reference.against(reference.rows(embeddings[compared], logits[compared]), "a fresh draw")
-                called += check_window(fresh, embeddings[window], logits[window], alpha=shift.ALPHA, rng=rng).detected
-            shares.append(called / repeats)
+                detections += check_window(
+                    fresh, embeddings[window], logits[window], alpha=shift.ALPHA, rng=rng
+                ).detected
+            shares.append(detections / repeats)
         rows.append((name, *shares))
     note = (
         f"Share of windows without a shift that are called shifted at alpha {shift.ALPHA}; {repeats} each, window and the "

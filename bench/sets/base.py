@@ -1,4 +1,4 @@
-"""The one shape of a set, its file, and a small network that embeds pictures."""
+"""The data of a set, and the file that caches it."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rows:
-    """Embeddings `(n, d)`, logits `(n, c)` and, where there is a truth, labels `(n,)`."""
+    """Embeddings `(n, d)`, logits `(n, c)` and, where they are known, labels `(n,)`."""
 
     embeddings: Floats
     logits: Floats
@@ -26,15 +26,15 @@ class Rows:
     def __len__(self) -> int:
         return self.embeddings.shape[0]
 
-    def take(self, places: npt.NDArray[np.integer] | slice) -> "Rows":
-        """These rows."""
-        labels = None if self.labels is None else self.labels[places]
-        return Rows(self.embeddings[places], self.logits[places], labels)
+    def take(self, row_indices: npt.NDArray[np.integer] | slice) -> "Rows":
+        """The rows with these indices."""
+        labels = None if self.labels is None else self.labels[row_indices]
+        return Rows(self.embeddings[row_indices], self.logits[row_indices], labels)
 
 
 @dataclass(frozen=True)
 class DomainSet:
-    """Rows of one learner: training, held out, fresh in-domain ones, and what is not in-domain.
+    """Rows of one learner: training, held out, fresh in-domain ones, and out-of-domain ones.
 
     `ood` are inputs of other kinds; `shifted` in-domain inputs that changed, with their labels, by `name/level`;
     `periods` fresh rows in order of time, with their labels.
@@ -55,18 +55,18 @@ def cached(name: str, make: Callable[[], DomainSet]) -> DomainSet:
     if not path.exists():
         logger.warning("making the set %s: minutes, once", name)
         WORK.mkdir(exist_ok=True)
-        with path.with_suffix(".part").open("wb") as part:
-            np.savez(part, **_flat(make()))  # type: ignore[arg-type]
+        with path.with_suffix(".part").open("wb") as partial:
+            np.savez(partial, **_to_arrays(make()))  # type: ignore[arg-type]
         path.with_suffix(".part").replace(path)
     with np.load(path) as arrays:
-        return _folded({key: arrays[key] for key in arrays.files})
+        return _from_arrays({key: arrays[key] for key in arrays.files})
 
 
-def _flat(one: DomainSet) -> dict[str, npt.NDArray[np.generic]]:
-    groups = {"training": one.training, "held_out": one.held_out, "fresh": one.fresh}
+def _to_arrays(domain: DomainSet) -> dict[str, npt.NDArray[np.generic]]:
+    groups = {"training": domain.training, "held_out": domain.held_out, "fresh": domain.fresh}
     for kind in ("ood", "shifted", "periods"):
-        groups |= {f"{kind}|{name}": rows for name, rows in getattr(one, kind).items()}
-    arrays: dict[str, npt.NDArray[np.generic]] = {"head|W": one.head[0], "head|b": one.head[1]}
+        groups |= {f"{kind}|{name}": rows for name, rows in getattr(domain, kind).items()}
+    arrays: dict[str, npt.NDArray[np.generic]] = {"head|W": domain.head[0], "head|b": domain.head[1]}
     for name, rows in groups.items():
         arrays[f"{name}|embeddings"], arrays[f"{name}|logits"] = rows.embeddings, rows.logits
         if rows.labels is not None:
@@ -74,10 +74,10 @@ def _flat(one: DomainSet) -> dict[str, npt.NDArray[np.generic]]:
     return arrays
 
 
-def _folded(arrays: dict[str, npt.NDArray[np.generic]]) -> DomainSet:
+def _from_arrays(arrays: dict[str, npt.NDArray[np.generic]]) -> DomainSet:
     def rows(prefix: str) -> Rows:
-        found = [arrays.get(f"{prefix}|{part}") for part in ("embeddings", "logits", "labels")]
-        return Rows(*found)  # type: ignore[arg-type]
+        fields = [arrays.get(f"{prefix}|{part}") for part in ("embeddings", "logits", "labels")]
+        return Rows(*fields)  # type: ignore[arg-type]
 
     def group(kind: str) -> dict[str, Rows]:
         names = dict.fromkeys(key.split("|")[1] for key in arrays if key.startswith(f"{kind}|"))

@@ -3,36 +3,36 @@
 from bench.sets import network, pictures
 from bench.sets.base import DomainSet
 
-OTHERS = 2_000
+OOD_ROWS = 2_000
 
 
 def digits() -> DomainSet:
     """Digits against letters, clothing, noise, turned and inverted digits."""
     all_pictures, labels = pictures.mnist()
     net = network.convolutions(1, 10)
-    fit, held, fresh = slice(3_000), slice(3_000, 4_000), slice(4_000, None)
+    training, held_out, fresh = slice(3_000), slice(3_000, 4_000), slice(4_000, None)
 
     def moved(batch: network.torch.Tensor) -> network.torch.Tensor:
         across, down = (int(step) for step in network.torch.randint(-2, 3, (2,)))
         return batch.roll((down, across), (-2, -1))
 
-    network.train(net, pictures.tensor(all_pictures[fit]), labels[fit], epochs=12, augment=moved)
+    network.train(net, pictures.tensor(all_pictures[training]), labels[training], epochs=12, augment=moved)
 
-    def rows(what: pictures.Pictures, truth: network.Labels | None = None) -> network.Rows:
-        return network.rows(net, pictures.tensor(what), truth)
+    def rows(images: pictures.Pictures, truth: network.Labels | None = None) -> network.Rows:
+        return network.rows(net, pictures.tensor(images), truth)
 
-    others = {
-        "letters": pictures.letters(OTHERS),
-        "clothing": pictures.fashion("t10k")[0][:OTHERS],
-        "noise": pictures.noise(OTHERS),
+    ood = {
+        "letters": pictures.letters(OOD_ROWS),
+        "clothing": pictures.fashion("t10k")[0][:OOD_ROWS],
+        "noise": pictures.noise(OOD_ROWS),
         "turned": pictures.turned(all_pictures[fresh]),
         "inverted": pictures.inverted(all_pictures[fresh]),
     }
     return DomainSet(
-        training=rows(all_pictures[fit], labels[fit]),
-        held_out=rows(all_pictures[held], labels[held]),
+        training=rows(all_pictures[training], labels[training]),
+        held_out=rows(all_pictures[held_out], labels[held_out]),
         fresh=rows(all_pictures[fresh], labels[fresh]),
-        ood={name: rows(what) for name, what in others.items()},
+        ood={name: rows(images) for name, images in ood.items()},
         head=network.head(net),
         shifted={
             f"{name}/{level}": rows(change(all_pictures[fresh], level), labels[fresh])

@@ -13,11 +13,11 @@ from bench.sets.base import DomainSet, Rows
 
 TRAINING_MONTHS = (1, 2, 3, 4)
 HELD_OUT_CARRIERS = ("VX", "F9", "AS", "HA")  # airlines that fly elsewhere than the others
-HELD_OUT_PLACES = ("LAX", "SFO", "SEA", "LAS")
+HELD_OUT_DESTINATIONS = ("LAX", "SFO", "SEA", "LAS")
 CATEGORIES = ("carrier", "origin", "dest", "weekday", "hour")
 NUMBERS = ("distance", "air_time", "dep_delay", "temp", "wind_speed", "visib", "pressure", "humid")
 LATE_MINUTES = 15
-OTHERS = 2_000
+OOD_ROWS = 2_000
 
 
 class Table(nn.Module):
@@ -30,14 +30,14 @@ class Table(nn.Module):
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         count = len(self.embeddings)
-        parts = [embedding(rows[:, place].long()) for place, embedding in enumerate(self.embeddings)]
+        parts = [embedding(rows[:, column].long()) for column, embedding in enumerate(self.embeddings)]
         return torch.cat([*parts, self.normalise(rows[:, count:])], 1)
 
 
 def flights() -> DomainSet:
-    """Known airlines and places against unknown ones, missing values, and numbers far off; by month."""
+    """Known airlines and destinations against unknown ones, missing values, and other units; by month."""
     table = _table()
-    strange = table.carrier.isin(HELD_OUT_CARRIERS) | table.dest.isin(HELD_OUT_PLACES)
+    strange = table.carrier.isin(HELD_OUT_CARRIERS) | table.dest.isin(HELD_OUT_DESTINATIONS)
     early = table.month.isin(TRAINING_MONTHS)
     usual = table[early & ~strange].sample(frac=1, random_state=0)
     training, held_out, fresh = usual[:30_000], usual[30_000:35_000], usual[35_000:40_000]
@@ -45,9 +45,7 @@ def flights() -> DomainSet:
     centre, scale = training[list(NUMBERS)].median(), training[list(NUMBERS)].std()
 
     def tensor(rows: pd.DataFrame) -> torch.Tensor:
-        codes = [
-            rows[name].map({value: place for place, value in enumerate(vocabularies[name])}) for name in CATEGORIES
-        ]
+        codes = [rows[name].map({value: code for code, value in enumerate(vocabularies[name])}) for name in CATEGORIES]
         numbers = (rows[list(NUMBERS)].fillna(centre) - centre) / scale
         stacked = np.column_stack([*(code.fillna(0) for code in codes), numbers])
         return torch.from_numpy(stacked.astype(np.float32))
@@ -62,28 +60,28 @@ def flights() -> DomainSet:
     )
     network.train(net, tensor(training), training.late.to_numpy(), epochs=5, learning_rate=3e-3)
 
-    def rows(what: pd.DataFrame) -> Rows:
-        return network.rows(net, tensor(what), what.late.to_numpy())
+    def rows(flown: pd.DataFrame) -> Rows:
+        return network.rows(net, tensor(flown), flown.late.to_numpy())
 
-    some = fresh[:OTHERS]
+    sample = fresh[:OOD_ROWS]
     columns = [*CATEGORIES, *NUMBERS]
-    mixed = {name: some[name].sample(frac=1, random_state=place).to_numpy() for place, name in enumerate(columns)}
-    others = {
+    shuffled = {name: sample[name].sample(frac=1, random_state=seed).to_numpy() for seed, name in enumerate(columns)}
+    ood = {
         "unknown airline": table[early & table.carrier.isin(HELD_OUT_CARRIERS)],
-        "unknown place": table[early & table.dest.isin(HELD_OUT_PLACES) & ~table.carrier.isin(HELD_OUT_CARRIERS)],
-        "another unit": some.assign(distance=some.distance * 1.609, temp=(some.temp - 32) / 1.8),
-        "missing values": some.assign(**dict.fromkeys(NUMBERS[:4], np.nan), dest="", carrier=""),
-        "columns shuffled": pd.DataFrame(mixed).assign(late=some.late.to_numpy()),
+        "unknown place": table[early & table.dest.isin(HELD_OUT_DESTINATIONS) & ~table.carrier.isin(HELD_OUT_CARRIERS)],
+        "another unit": sample.assign(distance=sample.distance * 1.609, temp=(sample.temp - 32) / 1.8),
+        "missing values": sample.assign(**dict.fromkeys(NUMBERS[:4], np.nan), dest="", carrier=""),
+        "columns shuffled": pd.DataFrame(shuffled).assign(late=sample.late.to_numpy()),
     }
-    others = {name: what.sample(min(OTHERS, len(what)), random_state=0) for name, what in others.items()}
+    ood = {name: flown.sample(min(OOD_ROWS, len(flown)), random_state=0) for name, flown in ood.items()}
     months = {f"month {month:02}": table[(table.month == month) & ~strange] for month in range(5, 13)}
     return DomainSet(
         training=rows(training),
         held_out=rows(held_out),
         fresh=rows(fresh),
-        ood={name: rows(what) for name, what in others.items()},
+        ood={name: rows(flown) for name, flown in ood.items()},
         head=network.head(net),
-        periods={name: rows(what.sample(5_000, random_state=0)) for name, what in months.items()},
+        periods={name: rows(flown.sample(5_000, random_state=0)) for name, flown in months.items()},
     )
 
 

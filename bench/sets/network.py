@@ -15,8 +15,8 @@ Labels = npt.NDArray[np.int64]
 def convolutions(channels: int, classes: int) -> nn.Sequential:
     """A small convolutional network; its last module is the head."""
 
-    def block(before: int, after: int, stride: int) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    def block(channels_in: int, channels_out: int, stride: int) -> list[nn.Module]:
+        return [nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU()]
 
     return nn.Sequential(
         *block(channels, 32, 1),
@@ -45,29 +45,29 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
     network.train()
-    done = 0
-    while done < steps:
-        for places in torch.randperm(len(inputs)).split(128):
-            if len(places) < 128 or done == steps:
+    steps_taken = 0
+    while steps_taken < steps:
+        for row_indices in torch.randperm(len(inputs)).split(128):
+            if len(row_indices) < 128 or steps_taken == steps:
                 continue
-            batch = inputs[places] if augment is None else augment(inputs[places])
-            loss = nn.functional.cross_entropy(network(batch), truth[places])
+            batch = inputs[row_indices] if augment is None else augment(inputs[row_indices])
+            loss = nn.functional.cross_entropy(network(batch), truth[row_indices])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-            done += 1
+            steps_taken += 1
     network.eval()
 
 
 def rows(network: nn.Sequential, inputs: torch.Tensor, labels: Labels | None = None) -> Rows:
-    """What the head is given, and what it says."""
-    found = []
+    """The inputs of the head, which are the embeddings, and its outputs, the logits."""
+    batches = []
     with torch.inference_mode():
         for batch in inputs.split(512):
             embedding = network[:-1](batch)
-            found.append((embedding.numpy(), network[-1](embedding).numpy()))
-    embeddings, logits = (np.concatenate(part) for part in zip(*found, strict=True))
+            batches.append((embedding.numpy(), network[-1](embedding).numpy()))
+    embeddings, logits = (np.concatenate(part) for part in zip(*batches, strict=True))
     return Rows(embeddings, logits, labels)
 
 

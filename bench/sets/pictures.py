@@ -1,4 +1,4 @@
-"""Pictures of 28 × 28 as arrays `(n, 28, 28)` of 0 to 1, and what can happen to them."""
+"""Pictures of 28 × 28 as arrays `(n, 28, 28)` of 0 to 1, and corruptions of them."""
 
 import gzip
 from collections.abc import Callable
@@ -36,9 +36,9 @@ def mnist() -> tuple[Pictures, npt.NDArray[np.int64]]:
 
 def letters(number: int) -> Pictures:
     """Letters in the fonts that matplotlib carries."""
-    from examples.digits.pictures import letters as drawn
+    from examples.digits.pictures import letters as draw_letters
 
-    return np.stack([np.asarray(one, np.float32) / 255 for one in drawn(number, np.random.default_rng(1))])
+    return np.stack([np.asarray(letter, np.float32) / 255 for letter in draw_letters(number, np.random.default_rng(1))])
 
 
 def noise(number: int) -> Pictures:
@@ -47,12 +47,12 @@ def noise(number: int) -> Pictures:
 
 
 def turned(pictures: Pictures) -> Pictures:
-    """By 90 degrees."""
+    """Pictures turned by 90 degrees."""
     return np.rot90(pictures, axes=(1, 2)).copy()
 
 
 def inverted(pictures: Pictures) -> Pictures:
-    """Light and dark changed places."""
+    """Pictures with light and dark exchanged."""
     return 1 - pictures
 
 
@@ -85,12 +85,12 @@ LEVELS = 5
 
 
 def tensor(pictures: Pictures) -> torch.Tensor:
-    """As a network takes them, `(n, 1, 28, 28)`."""
+    """Pictures as a network takes them, `(n, 1, 28, 28)`."""
     return torch.from_numpy((pictures[:, None] - 0.3) / 0.35)
 
 
 def jittered(batch: torch.Tensor) -> torch.Tensor:
-    """Mirrored or not, moved by up to two."""
+    """The batch mirrored or not, and moved by up to two pixels."""
     if torch.rand(()) < 0.5:
         batch = batch.flip(-1)
     across, down = (int(step) for step in torch.randint(-2, 3, (2,)))

@@ -20,7 +20,7 @@ from serving.learner.torchvision_operators import declare_missing_operators
 
 PACKAGE = "vaderSentiment==2.5"
 FOLDER = "hutto_ICWSM_2014"
-OTHERS = 2_000
+OOD_ROWS = 2_000
 MAXIMUM_TOKENS = 64
 
 
@@ -28,26 +28,26 @@ def reviews() -> DomainSet:
     """Positive or negative film reviews against word lists, shuffled letters, code, and editorials."""
     films, labels = _rated("movieReviewSnippets")
     order = np.random.default_rng(0).permutation(len(films))
-    films, labels = [films[place] for place in order], labels[order]
+    films, labels = [films[index] for index in order], labels[order]
     first, second = int(len(films) * 0.6), int(len(films) * 0.8)
-    fit, held, fresh = slice(first), slice(first, second), slice(second, None)
+    training, held_out, fresh = slice(first), slice(first, second), slice(second, None)
     embed = _encoder()
     embedded = embed(films)
     net = nn.Sequential(nn.Identity(), nn.Linear(embedded.shape[1], 2))
-    network.train(net, torch.from_numpy(embedded[fit]), labels[fit], epochs=60, learning_rate=2e-2)
+    network.train(net, torch.from_numpy(embedded[training]), labels[training], epochs=60, learning_rate=2e-2)
 
-    def rows(texts: np.ndarray, truth: network.Labels | None = None) -> Rows:
-        return network.rows(net, torch.from_numpy(texts), truth)
+    def rows(embeddings: np.ndarray, truth: network.Labels | None = None) -> Rows:
+        return network.rows(net, torch.from_numpy(embeddings), truth)
 
     rng = np.random.default_rng(1)
-    some = films[second : second + OTHERS]
+    sample = films[second : second + OOD_ROWS]
     words = sorted({word for film in films for word in film.split()})
-    others = {
-        "word lists": [" ".join(rng.choice(words, 15)) for _ in range(OTHERS)],
-        "shuffled letters": ["".join(rng.permutation(list(text))) for text in some],
-        "shuffled words": [" ".join(rng.permutation(text.split())) for text in some],
-        "code": _lines_of_code(OTHERS),
-        "editorials": _rated("nytEditorialSnippets")[0][:OTHERS],
+    ood = {
+        "word lists": [" ".join(rng.choice(words, 15)) for _ in range(OOD_ROWS)],
+        "shuffled letters": ["".join(rng.permutation(list(text))) for text in sample],
+        "shuffled words": [" ".join(rng.permutation(text.split())) for text in sample],
+        "code": _lines_of_code(OOD_ROWS),
+        "editorials": _rated("nytEditorialSnippets")[0][:OOD_ROWS],
     }
     sites = {"amazonReviewSnippets": "products", "tweets": "tweets", "nytEditorialSnippets": "editorials"}
     periods = {}
@@ -56,10 +56,10 @@ def reviews() -> DomainSet:
         for part in range(3):
             periods[f"{name} {part + 1}"] = rows(embed(texts[part::3]), truth[part::3])
     return DomainSet(
-        training=rows(embedded[fit], labels[fit]),
-        held_out=rows(embedded[held], labels[held]),
+        training=rows(embedded[training], labels[training]),
+        held_out=rows(embedded[held_out], labels[held_out]),
         fresh=rows(embedded[fresh], labels[fresh]),
-        ood={name: rows(embed(texts)) for name, texts in others.items()},
+        ood={name: rows(embed(texts)) for name, texts in ood.items()},
         head=network.head(net),
         periods=periods,
     )
@@ -102,7 +102,7 @@ def _encoder():
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
 
     def embed(texts: list[str]) -> np.ndarray:
-        found = []
+        batches = []
         with torch.inference_mode():
             for start in range(0, len(texts), 64):
                 tokens = tokenizer(
@@ -114,8 +114,8 @@ def _encoder():
                 )
                 hidden = model(**tokens).last_hidden_state
                 mask = tokens["attention_mask"][..., None]
-                found.append(nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1)).numpy())
-        return np.concatenate(found)
+                batches.append(nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1)).numpy())
+        return np.concatenate(batches)
 
     return embed
 

@@ -35,7 +35,7 @@ PORT = 8000
 def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--exit", action="store_true", help="end after the last act; exit code 0 if all went as told")
-    ends = options.parse_args().exit
+    exits = options.parse_args().exit
     # However the demo ends, the gateway ends with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     WORK.mkdir(exist_ok=True)
@@ -48,10 +48,10 @@ def main() -> int:
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             _wait_until_ready(client, gateway)
-            as_told = _play(client, receiver)
+            as_expected = _play(client, receiver)
             _farewell(port)
-            if ends:
-                return 0 if as_told else 1
+            if exits:
+                return 0 if as_expected else 1
             gateway.wait()
             return 0
     except KeyboardInterrupt:
@@ -95,7 +95,7 @@ def _play(client: httpx.Client, receiver: Receiver) -> bool:
     """Play the acts and say whether exactly the acts that should have raised an alert did."""
     rng = np.random.default_rng(1)
     files = sorted((PICTURES / "traffic").rglob("*.png"))
-    digits = [files[place] for place in rng.permutation(len(files))]
+    digits = [files[index] for index in rng.permutation(len(files))]
     from PIL import Image
 
     acts: list[tuple[str, Iterable[bytes], str]] = [
@@ -108,21 +108,21 @@ def _play(client: httpx.Client, receiver: Receiver) -> bool:
             "firing",
         ),
     ]
-    as_told = True
+    as_expected = True
     for title, pictures, expected in acts:
         _say(title)
         sent, flagged = _send(client, pictures)
         print(f"  sent {sent} pictures; the gateway flagged {flagged} as out of domain")
-        before = len(receiver.messages)
+        earlier_messages = len(receiver.messages)
         # The gateway's own monitor looks every hour; the demo does not wait for it.
         look = ("monitor", "--once", "--database", _database(), "--alert-to", receiver.address)
         _run(*_tidegate(*look, "--public-url", client.base_url))
-        states = {message["data"]["state"] for message in receiver.messages[before:]}
+        states = {message["data"]["state"] for message in receiver.messages[earlier_messages:]}
         happened = states == set() if expected == "quiet" else expected in states
-        as_told &= happened and (expected == "firing" or "firing" not in states)
+        as_expected &= happened and (expected == "firing" or "firing" not in states)
         if not happened:
             print(f"  !! expected {expected}, and the alerts said {sorted(states) or 'nothing'}")
-    return as_told
+    return as_expected
 
 
 def _send(client: httpx.Client, pictures: Iterable[bytes]) -> tuple[int, int]:
@@ -130,7 +130,7 @@ def _send(client: httpx.Client, pictures: Iterable[bytes]) -> tuple[int, int]:
     batches = [contents[start : start + PER_REQUEST] for start in range(0, len(contents), PER_REQUEST)]
 
     def post(batch: list[bytes]) -> list[dict[str, Any]]:
-        files = [("file", (f"{place}.png", content, "image/png")) for place, content in enumerate(batch)]
+        files = [("file", (f"{index}.png", content, "image/png")) for index, content in enumerate(batch)]
         answer = client.post("/v1/predict", files=files, data={"tags": '{"source": "demo"}'})
         answer.raise_for_status()
         predictions: list[dict[str, Any]] = answer.json()["predictions"]

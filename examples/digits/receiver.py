@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Receiver:
-    """Listens on a free port of this machine and keeps what came."""
+    """Listens on a free port of this machine and keeps the messages that come."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -17,13 +17,13 @@ class Receiver:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 messages.append(body)
-                told = body["data"]
-                print(f"    webhook ◂ {told['state'].upper()}: {told['title']}", flush=True)
+                alert = body["data"]
+                print(f"    webhook ◂ {alert['state'].upper()}: {alert['title']}", flush=True)
                 self.send_response(204)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing of one's own."""
+                """Requests are not logged."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}/alerts"

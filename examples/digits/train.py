@@ -14,11 +14,11 @@ SPLITS = {"train": (0, 1, 2), "valid": (3,), "traffic": (4,)}
 def write_pictures(folder: Path) -> None:
     """Write the digits as PNG files: three fifths to train, one to hold out, one to play as traffic."""
     pictures, labels = handwritten_digits()
-    for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        split = next(name for name, fifths in SPLITS.items() if place % 5 in fifths)
+    for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        split = next(name for name, fifths in SPLITS.items() if index % 5 in fifths)
         target = folder / split / label
         target.mkdir(parents=True, exist_ok=True)
-        picture.save(target / f"{place:04d}.png")
+        picture.save(target / f"{index:04d}.png")
 
 
 def train(folder: Path, export: Path, epochs: int = EPOCHS) -> float:
@@ -53,7 +53,7 @@ def train(folder: Path, export: Path, epochs: int = EPOCHS) -> float:
     )
 
     class Lines(fastai.Callback):
-        """One line an epoch, with the time left."""
+        """Prints one line an epoch, with the time left."""
 
         order = fastai.Recorder.order + 1
 
@@ -61,11 +61,11 @@ def train(folder: Path, export: Path, epochs: int = EPOCHS) -> float:
             self.began = time.time()
 
         def after_epoch(self) -> None:
-            done = self.epoch + 1
-            left = (time.time() - self.began) / done * (self.n_epoch - done)
+            epochs = self.epoch + 1
+            seconds = (time.time() - self.began) / epochs * (self.n_epoch - epochs)
             accuracy = self.recorder.values[-1][-1]
             print(
-                f"  epoch {done}/{self.n_epoch}: accuracy {accuracy:.1%} on held-out digits, {left:.0f} s left",
+                f"  epoch {epochs}/{self.n_epoch}: accuracy {accuracy:.1%} on held-out digits, {seconds:.0f} s left",
                 flush=True,
             )
 

@@ -1,4 +1,4 @@
-"""Accuracy from labels that came late, with an interval that holds however often one looks."""
+"""Accuracy from labels that come late, with an interval that holds however often it is computed."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,9 @@ import numpy.typing as npt
 
 from store.errors import BadInput
 
-Floats = npt.NDArray[np.float64]
-
 GRID = 1_001
-# How much of its capital a bet may lose at once; a half is the paper's advice.
-BOLDEST = 0.5
+# The share of its capital that a bet may lose at once; a half is the paper's advice.
+LARGEST_BET = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,21 +44,21 @@ def realized_accuracy(correct: npt.ArrayLike, *, level: float = 0.95) -> Realize
     steps = np.arange(1, n + 1)
     mean = (0.5 + np.cumsum(x)) / (steps + 1)
     variance = (0.25 + np.cumsum((x - mean) ** 2)) / (steps + 1)
-    before = np.r_[0.25, variance[:-1]]
-    bets = np.sqrt(2 * np.log(2 / alpha) / (before * steps * np.log(steps + 1)))
+    previous_variance = np.r_[0.25, variance[:-1]]
+    bets = np.sqrt(2 * np.log(2 / alpha) / (previous_variance * steps * np.log(steps + 1)))
     m = np.linspace(0, 1, GRID)
     with np.errstate(divide="ignore"):
-        most_up, most_down = BOLDEST / m, BOLDEST / (1 - m)
-    up, down = np.zeros(GRID), np.zeros(GRID)
-    richest = np.full(GRID, -np.inf)
+        largest_up, largest_down = LARGEST_BET / m, LARGEST_BET / (1 - m)
+    log_up, log_down = np.zeros(GRID), np.zeros(GRID)
+    log_richest = np.full(GRID, -np.inf)
     for value, bet in zip(x, bets, strict=True):
-        up += np.log1p(np.minimum(bet, most_up) * (value - m))
-        down += np.log1p(-np.minimum(bet, most_down) * (value - m))
-        richest = np.maximum(richest, np.maximum(up, down))
-    possible = m[richest + np.log(0.5) < np.log(1 / alpha)]
+        log_up += np.log1p(np.minimum(bet, largest_up) * (value - m))
+        log_down += np.log1p(-np.minimum(bet, largest_down) * (value - m))
+        log_richest = np.maximum(log_richest, np.maximum(log_up, log_down))
+    possible = m[log_richest + np.log(0.5) < np.log(1 / alpha)]
     share = float(x.mean())
     if possible.size == 0:
         return RealizedAccuracy(share, share, share, n)
     # The grid is as fine as a tenth of a percent: its neighbours are not ruled out.
-    width = m[1]
-    return RealizedAccuracy(share, max(0.0, possible[0] - width), min(1.0, possible[-1] + width), n)
+    step = m[1]
+    return RealizedAccuracy(share, max(0.0, possible[0] - step), min(1.0, possible[-1] + step), n)

@@ -1,7 +1,7 @@
 """A sequential alarm with a promise: at most one false alarm in so many predictions, however often one looks.
 
-A test repeated every hour cries wolf sooner or later, whatever its level. This alarm instead watches the stream of
-out-of-domain scores one by one:
+A test repeated every hour gives a false alarm sooner or later, whatever its level. This alarm instead judges the stream
+of out-of-domain scores one by one:
 
 1. Each score gets an *online conformal p-value* (Vovk, Gammerman & Shafer 2005): its rank among the held-out scores
    **and everything seen since**, ties broken at random. While stream and held-out rows are exchangeable these are
@@ -17,7 +17,7 @@ out-of-domain scores one by one:
 Under daily seasonality scores are ranked within their hour (a Mondrian taxonomy, Vovk 2005): what is usual at night is
 judged by nights.
 
-Once it rings nothing more is learned, so that the shifted rows never become normal; `acknowledge` starts again.
+Once it rings no more scores are judged or counted, so that shifted rows never become normal; `acknowledge` starts again.
 """
 
 import json
@@ -29,10 +29,12 @@ import numpy.typing as npt
 from scipy.special import betaln
 
 from monitor.reference.profile import Reference
+from monitor.reference.rows import Floats
 from store.errors import BadInput
 
-Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+BinIndices = npt.NDArray[np.int64]
+Categories = npt.NDArray[np.int64]
 
 # The fused score is a mean of −log p: its body lies below 6, where bins are fine; far inputs need order, not detail.
 EDGES: Floats = np.concatenate([np.linspace(0, 6, 481), np.linspace(6.5, 22, 32)])
@@ -50,9 +52,9 @@ BETS: tuple[tuple[float, float], ...] = (
 # as before. On a few strange inputs among many usual ones a bet on all of them loses.
 STEPS: tuple[tuple[float, float], ...] = ((0.01, 0.002), (0.03, 0.01), (0.06, 0.02), (0.12, 0.05))
 _FORMAT = 2
-_ROWS_AT_ONCE = 256
-# Which of the rows judged at once came before which.
-_EARLIER = np.tri(_ROWS_AT_ONCE, k=-1, dtype=np.bool_)
+_SCORES_AT_ONCE = 256
+# Entry (i, j) says whether score j came before score i, of the scores judged at once.
+_EARLIER = np.tri(_SCORES_AT_ONCE, k=-1, dtype=np.bool_)
 
 
 def bin_counts(scores: npt.ArrayLike) -> Counts:
@@ -61,7 +63,7 @@ def bin_counts(scores: npt.ArrayLike) -> Counts:
     Raises:
         BadInput: a score is not a number. An infinite one, of an input that is not finite, is the strangest.
     """
-    return np.bincount(_bins(scores), minlength=BINS).astype(np.int64)
+    return np.bincount(_bin_indices(scores), minlength=BINS).astype(np.int64)
 
 
 @dataclass
@@ -78,8 +80,11 @@ class SequentialAlarm:
 
     Attributes:
         evidence: Σ w_j R_j; the alarm rings when it reaches `arl`.
-        seen: how many scores have been judged.
-        since: the place (from 0) of the score that rang it; None while it is quiet.
+        seen: how many scores have been judged since the start or the last `acknowledge`.
+        since: the position (from 0) among these of the score that rang it; None while it is quiet.
+
+    Raises:
+        BadInput: a promise of one prediction or less, neither a reference nor a baseline, or a score that is not a number.
     """
 
     reference: Reference | None
@@ -96,10 +101,11 @@ class SequentialAlarm:
             if self.reference is None:
                 raise BadInput("Give a reference, or baseline scores to rank among.", field="baseline")
             self.baseline = self.reference.held_out.scores
-        places = self._places(self.baseline)
-        categories = np.zeros(places.size, np.int64) if self.hours is None else _categories(self.hours, places.size)
+        bin_indices = _bin_indices(self.baseline, self.edges)
+        categories = _categories(self.hours, bin_indices.size)
         self._baseline: dict[int, Counts] = {
-            int(one): np.bincount(places[categories == one], minlength=self.bins) for one in np.unique(categories)
+            int(category): np.bincount(bin_indices[categories == category], minlength=self.bins)
+            for category in np.unique(categories)
         }
         self.acknowledge()
 
@@ -114,6 +120,7 @@ class SequentialAlarm:
 
     @property
     def evidence(self) -> float:
+        """Σ w_j R_j, in predictions: its mean grows by one a prediction while nothing has changed."""
         with np.errstate(over="ignore"):
             return float(np.exp(self._log_detectors).mean())
 
@@ -121,7 +128,7 @@ class SequentialAlarm:
         """Start again from the baseline alone: what was seen is forgotten, and the alarm is quiet."""
         self.seen = 0
         self.since: int | None = None
-        self._counts = {one: counts.copy() for one, counts in self._baseline.items()}
+        self._counts = {category: counts.copy() for category, counts in self._baseline.items()}
         self._log_detectors: Floats = np.full(len(BETS) + len(STEPS), -np.inf)
 
     def update(self, scores: npt.ArrayLike, hours: npt.ArrayLike | None = None) -> bool:
@@ -134,12 +141,11 @@ class SequentialAlarm:
         Raises:
             BadInput: a score is not a number; nothing was judged.
         """
-        places = self._places(scores)
-        categories = np.zeros(places.size, np.int64) if hours is None else _categories(hours, places.size)
-        return self._judge(places, categories)
+        bin_indices = _bin_indices(scores, self.edges)
+        return self._judge(bin_indices, _categories(hours, bin_indices.size))
 
     def update_counts(self, counts: npt.ArrayLike, hour: int = 0) -> bool:
-        """Judge scores that are known by their bins only, as `bin_counts` gives them, in a random order.
+        """Judge scores of which only the bins are known, as `bin_counts` gives them, in a random order.
 
         While nothing has changed every order is as likely as any other, so the promise holds as it does for `update`.
 
@@ -149,86 +155,85 @@ class SequentialAlarm:
         numbers = np.asarray(counts)
         if numbers.shape != (self.bins,) or not np.issubdtype(numbers.dtype, np.integer) or (numbers < 0).any():
             raise BadInput(f"The counts must be {self.bins} whole numbers, as `bin_counts` gives them.", field="counts")
-        places = self.rng.permutation(np.repeat(np.arange(self.bins), numbers))
-        return self._judge(places, np.full(places.size, hour))
+        bin_indices = self.rng.permutation(np.repeat(np.arange(self.bins), numbers))
+        return self._judge(bin_indices, np.full(bin_indices.size, hour))
 
     def merge(self, other: "SequentialAlarm") -> "SequentialAlarm":
-        """The alarm of both streams together, such as those of two gateways; neither is changed.
+        """The alarm of both streams together, such as those of two gateways; neither alarm is changed.
 
-        What both have seen is added, and so is the evidence: each grows by one per prediction on average while nothing
+        Counts of both are added, and so is the evidence: each grows by one per prediction on average while nothing
         has changed, and so does their sum, against the one promise. It rings if one of them did, or their sum does.
 
         Raises:
             BadInput: the two rank among other baselines, by other bins, or promise another length.
         """
         same = self._baseline.keys() == other._baseline.keys() and all(
-            np.array_equal(counts, other._baseline[one]) for one, counts in self._baseline.items()
+            np.array_equal(counts, other._baseline[category]) for category, counts in self._baseline.items()
         )
         if not same or self.arl != other.arl or not np.array_equal(self.edges, other.edges):
             raise BadInput("Only alarms with the same baseline, bins and promise can be merged.", field="other")
         both = SequentialAlarm.from_json(self.to_json(), self.reference)
-        for one in self._counts.keys() | other._counts.keys():
-            nothing = np.zeros(self.bins, np.int64)
-            mine, theirs = self._counts.get(one, nothing), other._counts.get(one, nothing)
-            both._counts[one] = mine + theirs - self._baseline.get(one, nothing)
+        for category in self._counts.keys() | other._counts.keys():
+            no_counts = np.zeros(self.bins, np.int64)
+            own_counts, other_counts = self._counts.get(category, no_counts), other._counts.get(category, no_counts)
+            both._counts[category] = own_counts + other_counts - self._baseline.get(category, no_counts)
         both._log_detectors = np.logaddexp(self._log_detectors, other._log_detectors)
         both.seen = self.seen + other.seen
-        rang = [alarm.since for alarm in (self, other) if alarm.since is not None]
-        both.since = min(rang) if rang else (both.seen - 1 if both.evidence >= both.arl else None)
+        positions = [alarm.since for alarm in (self, other) if alarm.since is not None]
+        both.since = min(positions) if positions else (both.seen - 1 if both.evidence >= both.arl else None)
         return both
 
-    def _places(self, scores: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        return _bins(scores, self.edges)
-
-    def _judge(self, places: npt.NDArray[np.int64], categories: npt.NDArray[np.int64]) -> bool:
-        for start in range(0, places.size, _ROWS_AT_ONCE):
+    def _judge(self, bin_indices: BinIndices, categories: Categories) -> bool:
+        for start in range(0, bin_indices.size, _SCORES_AT_ONCE):
             if self.firing:
                 break
-            part = slice(start, start + _ROWS_AT_ONCE)
-            self._judge_some(places[part], categories[part])
+            rows = slice(start, start + _SCORES_AT_ONCE)
+            self._judge_block(bin_indices[rows], categories[rows])
         return self.firing
 
-    def _judge_some(self, places: npt.NDArray[np.int64], categories: npt.NDArray[np.int64]) -> None:
-        p = self._p_values(places, categories)
-        log_densities = _log_densities(p)
+    def _judge_block(self, bin_indices: BinIndices, categories: Categories) -> None:
+        """Judge at most 256 scores."""
+        log_densities = _log_densities(self._p_values(bin_indices, categories))
         # R_t = f_t (1 + R_{t−1}) unrolled: with S the running sum of log f, R_t = e^{S_t} (R_0 + Σ e^{−S_{s−1}}).
         sums = np.cumsum(log_densities, axis=0)
-        before = np.vstack([np.zeros(len(BETS) + len(STEPS)), sums[:-1]])
-        terms = np.vstack([self._log_detectors, -before])
+        previous_sums = np.vstack([np.zeros(len(BETS) + len(STEPS)), sums[:-1]])
+        terms = np.vstack([self._log_detectors, -previous_sums])
         log_detectors = sums + np.logaddexp.accumulate(terms, axis=0)[1:]
         with np.errstate(over="ignore"):
-            rings = np.flatnonzero(np.exp(log_detectors).mean(axis=1) >= self.arl)
-        judged = int(rings[0]) + 1 if rings.size else places.size
+            ringing = np.flatnonzero(np.exp(log_detectors).mean(axis=1) >= self.arl)
+        judged = int(ringing[0]) + 1 if ringing.size else bin_indices.size
         self._log_detectors = log_detectors[judged - 1]
-        for one in np.unique(categories[:judged]):
-            mine = places[:judged][categories[:judged] == one]
-            counts = self._counts.setdefault(int(one), np.zeros(self.bins, np.int64))
-            counts += np.bincount(mine, minlength=self.bins)
-        if rings.size:
-            self.since = self.seen + int(rings[0])
+        for category in np.unique(categories[:judged]):
+            members = bin_indices[:judged][categories[:judged] == category]
+            counts = self._counts.setdefault(int(category), np.zeros(self.bins, np.int64))
+            counts += np.bincount(members, minlength=self.bins)
+        if ringing.size:
+            self.since = self.seen + int(ringing[0])
         self.seen += judged
 
-    def _p_values(self, places: npt.NDArray[np.int64], categories: npt.NDArray[np.int64]) -> Floats:
-        """The rank of each score among the baseline and all before it, in its category."""
-        uniforms = self.rng.uniform(size=places.size)
-        above, equal, total = (np.zeros(places.size) for _ in range(3))
-        for one in np.unique(categories):
-            counts = self._counts.get(int(one), np.zeros(self.bins, np.int64))
-            mine = categories == one
+    def _p_values(self, bin_indices: BinIndices, categories: Categories) -> Floats:
+        """The rank of each score among the baseline and all scores before it, within its category, shape `(n,)`."""
+        n = bin_indices.size
+        uniforms = self.rng.uniform(size=n)
+        above, equal, total = (np.zeros(n) for _ in range(3))
+        for category in np.unique(categories):
+            counts = self._counts.get(int(category), np.zeros(self.bins, np.int64))
+            members = categories == category
+            bins = bin_indices[members]
             # How many of the counts lie in the bins above each.
             higher = np.r_[np.cumsum(counts[::-1])[::-1][1:], 0]
-            above[mine], equal[mine], total[mine] = higher[places[mine]], counts[places[mine]], counts.sum()
-        earlier = _EARLIER[: places.size, : places.size]
+            above[members], equal[members], total[members] = higher[bins], counts[bins], counts.sum()
+        earlier = _EARLIER[:n, :n]
         if np.ptp(categories):
             earlier = earlier & (categories[:, None] == categories[None, :])
-        above += np.count_nonzero(earlier & (places[None, :] > places[:, None]), axis=1)
-        equal += np.count_nonzero(earlier & (places[None, :] == places[:, None]), axis=1)
+        above += np.count_nonzero(earlier & (bin_indices[None, :] > bin_indices[:, None]), axis=1)
+        equal += np.count_nonzero(earlier & (bin_indices[None, :] == bin_indices[:, None]), axis=1)
         total += np.count_nonzero(earlier, axis=1)
         p_values: Floats = (above + uniforms * (equal + 1)) / (total + 1)
         return p_values
 
     def to_json(self) -> str:
-        """The state, randomness included: restored, it goes on as it would have."""
+        """The state, randomness included; an alarm restored from it continues as this one would have."""
         return json.dumps(
             {
                 "format": _FORMAT,
@@ -236,8 +241,8 @@ class SequentialAlarm:
                 "seen": self.seen,
                 "since": self.since,
                 "edges": None if self.edges is EDGES else self.edges.tolist(),
-                "baseline": {str(one): _sparse(counts) for one, counts in self._baseline.items()},
-                "counts": {str(one): _sparse(counts) for one, counts in self._counts.items()},
+                "baseline": {str(category): _sparse(counts) for category, counts in self._baseline.items()},
+                "counts": {str(category): _sparse(counts) for category, counts in self._counts.items()},
                 "log_detectors": [value if np.isfinite(value) else None for value in self._log_detectors.tolist()],
                 "rng": self.rng.bit_generator.state,
             }
@@ -245,7 +250,7 @@ class SequentialAlarm:
 
     @classmethod
     def from_json(cls, text: str, reference: Reference | None = None) -> "SequentialAlarm":
-        """The alarm that `to_json` wrote.
+        """The alarm whose state `to_json` wrote.
 
         Raises:
             BadInput: it is not such a state.
@@ -255,13 +260,13 @@ class SequentialAlarm:
             if state["format"] != _FORMAT or len(state["log_detectors"]) != len(BETS) + len(STEPS):
                 raise ValueError("it is of another version")
             edges = EDGES if state["edges"] is None else np.array(state["edges"], np.float64)
-            kind = getattr(np.random, state["rng"]["bit_generator"])
-            rng = np.random.Generator(kind())
+            bit_generator = getattr(np.random, state["rng"]["bit_generator"])
+            rng = np.random.Generator(bit_generator())
             rng.bit_generator.state = state["rng"]
             alarm = cls(reference, arl=state["arl"], rng=rng, baseline=[], edges=edges)
             alarm.seen, alarm.since = int(state["seen"]), state["since"]
-            alarm._baseline = {int(one): _dense(counts, alarm.bins) for one, counts in state["baseline"].items()}
-            alarm._counts = {int(one): _dense(counts, alarm.bins) for one, counts in state["counts"].items()}
+            alarm._baseline = {int(key): _dense(counts, alarm.bins) for key, counts in state["baseline"].items()}
+            alarm._counts = {int(key): _dense(counts, alarm.bins) for key, counts in state["counts"].items()}
             detectors = [-np.inf if value is None else value for value in state["log_detectors"]]
             alarm._log_detectors = np.array(detectors, np.float64)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -270,24 +275,27 @@ class SequentialAlarm:
 
 
 def _sparse(counts: Counts) -> list[list[int]]:
-    used = np.flatnonzero(counts)
-    return [used.tolist(), counts[used].tolist()]
+    """The bins that hold scores, and their counts."""
+    bin_indices = np.flatnonzero(counts)
+    return [bin_indices.tolist(), counts[bin_indices].tolist()]
 
 
-def _dense(parts: list[list[int]], bins: int) -> Counts:
+def _dense(sparse: list[list[int]], bins: int) -> Counts:
     counts = np.zeros(bins, np.int64)
-    counts[np.array(parts[0], np.int64)] = parts[1]
+    counts[np.array(sparse[0], np.int64)] = sparse[1]
     return counts
 
 
-def _bins(scores: npt.ArrayLike, edges: Floats = EDGES) -> npt.NDArray[np.int64]:
+def _bin_indices(scores: npt.ArrayLike, edges: Floats = EDGES) -> BinIndices:
     values = np.asarray(scores, np.float64).ravel()
     if np.isnan(values).any():
         raise BadInput("A score is not a number (NaN). Give scores as `Reference.score` returns them.", field="scores")
     return np.searchsorted(edges, values, side="right")
 
 
-def _categories(hours: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+def _categories(hours: npt.ArrayLike | None, n: int) -> Categories:
+    if hours is None:
+        return np.zeros(n, np.int64)
     categories = np.asarray(hours)
     if categories.shape != (n,) or not np.issubdtype(categories.dtype, np.integer):
         raise BadInput(f"The hours must be {n} whole numbers, one for each score.", field="hours")
@@ -302,8 +310,8 @@ _WIDTH: Floats = np.array([width for _, width in STEPS])
 
 
 def _log_densities(p: Floats) -> Floats:
-    """log f_j(p), shape `(n, bets)`."""
-    # The ends are reached with probability zero, and by rounding.
+    """log f_j(p) of p-values `(n,)`, shape `(n, bets)`."""
+    # Exactly 0 and 1 come of rounding only.
     inside = np.clip(p, 1e-300, 1 - 1e-16)[:, None]
     betas = (_A - 1) * np.log(inside) + (_B - 1) * np.log1p(-inside) - _LOG_BETA
     steps = np.log1p(-_SHARE + _SHARE / _WIDTH * (inside <= _WIDTH))

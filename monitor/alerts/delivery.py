@@ -72,7 +72,7 @@ def _send(store: Store, delivery: Delivery, message: Message, now: Clock) -> boo
             logger.warning("alert %s to %s: %s; again in %s", delivery.event.id, delivery.destination, error, wait)
             store.deliveries.retry(delivery.id, str(error), now() + wait)
         return False
-    store.deliveries.sent(delivery.id)
+    store.deliveries.mark_sent(delivery.id)
     return True
 
 

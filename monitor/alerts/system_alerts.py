@@ -1,4 +1,4 @@
-"""Alerts about the installation itself: no monitor runs, predictions go unrecorded, a spool needs attention."""
+"""Alerts about the installation itself: no monitor runs, predictions go unrecorded, or a spool needs attention."""
 
 import logging
 import math
@@ -13,25 +13,28 @@ logger = logging.getLogger(__name__)
 
 
 def check_installation(store: Store, settings: MonitorSettings, watched_seconds: float = math.inf) -> None:
-    """Raise alerts about what is wrong with the installation, and resolve those about what is right again.
+    """Alert people to what is wrong with the installation, and to what is right again.
 
     Args:
         store: the record.
-        settings: which destinations are told.
-        watched_seconds: for how long the caller has been running: after a whole machine has started again, its monitor
-            gets its time to start too.
+        settings: where people are told.
+        watched_seconds: for how long the caller has been running. When a whole machine has started again, its monitor gets
+            time to start too, before anybody is told that none runs.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
     """
     processes = store.processes.all()
-    monitor_problem = _find_lost_monitor(processes, settings)
-    if monitor_problem is not None and watched_seconds < settings.silent_seconds:
+    missing_monitor = _describe_missing_monitor(processes, settings)
+    if missing_monitor is not None and watched_seconds < settings.silent_seconds:
         return
     problems = {
-        "monitor": monitor_problem,
-        "recording": _find_unrecorded(processes),
-        "spool": _find_spool_problems(processes),
+        "monitor": missing_monitor,
+        "recording": _describe_unrecorded(processes),
+        "spool": _describe_spools(processes),
     }
-    # Most beats find nothing new, and a look takes no writer's turn.
-    firing = {alert.subject: alert.sentence for alert in store.system_alerts.all(AlertState.FIRING)}
+    # Most beats find nothing new, and reading keeps no writer waiting.
+    firing = {notice.subject: notice.sentence for notice in store.system_alerts.all(AlertState.FIRING)}
     for subject, sentence in problems.items():
         if sentence == firing.get(subject):
             continue
@@ -40,7 +43,7 @@ def check_installation(store: Store, settings: MonitorSettings, watched_seconds:
     deliver_system_alerts(store, settings)
 
 
-def _find_lost_monitor(processes: list[ProcessRecord], settings: MonitorSettings) -> str | None:
+def _describe_missing_monitor(processes: list[ProcessRecord], settings: MonitorSettings) -> str | None:
     monitors = [process for process in processes if process.kind is ProcessKind.MONITOR]
     if not monitors or any(monitor.silent_seconds < settings.silent_seconds for monitor in monitors):
         return None
@@ -51,7 +54,7 @@ def _find_lost_monitor(processes: list[ProcessRecord], settings: MonitorSettings
     )
 
 
-def _find_unrecorded(processes: list[ProcessRecord]) -> str | None:
+def _describe_unrecorded(processes: list[ProcessRecord]) -> str | None:
     gateways = [process for process in processes if process.kind is ProcessKind.GATEWAY]
     unrecorded = sum(int(gateway.state.get("unrecorded", 0)) for gateway in gateways)
     if not unrecorded:
@@ -59,6 +62,6 @@ def _find_unrecorded(processes: list[ProcessRecord]) -> str | None:
     return f"{unrecorded:,} predictions were answered without being recorded, as there was no room on the disk."
 
 
-def _find_spool_problems(processes: list[ProcessRecord]) -> str | None:
-    sentences = [str(process.state["spool"]) for process in processes if process.state.get("spool")]
-    return " ".join(dict.fromkeys(sentences)) or None
+def _describe_spools(processes: list[ProcessRecord]) -> str | None:
+    warnings = [str(process.state["spool"]) for process in processes if process.state.get("spool")]
+    return " ".join(dict.fromkeys(warnings)) or None

@@ -21,7 +21,7 @@ from monitor.reference.rows import Rows, float16_scale
 from monitor.reference.window import Window
 from monitor.settings import MonitorSettings
 from store.errors import BadBaseline
-from store.repositories.baselines import BaselineRecord
+from store.repositories.baselines import BaselineRecord, NewBaseline
 from store.repositories.models import ModelRecord
 from store.store import Store
 
@@ -113,13 +113,15 @@ def pin_baseline(
     with store.writing() as transaction:
         pinned = store.baselines.pin(
             transaction,
-            model_sha256=model.sha256,
-            name=accepted.name,
-            since=accepted.since,
-            until=accepted.until,
-            count=recorded.total,
-            content=encode_rows(rows),
-            certificate={**certificate.as_json(), _DIFFERENCE: difference},
+            NewBaseline(
+                model_sha256=model.sha256,
+                name=accepted.name,
+                since=accepted.since,
+                until=accepted.until,
+                count=recorded.total,
+                content=encode_rows(rows),
+                certificate={**certificate.as_json(), _DIFFERENCE: difference},
+            ),
         )
         store.alarms.forget(transaction, model.sha256)
     return pinned

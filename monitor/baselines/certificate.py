@@ -14,7 +14,7 @@ from scipy import stats
 from monitor.alarm.streams import make_alarms_among, stream_values
 from monitor.checks.window_test import groups_of
 from monitor.reference.profile import Reference
-from monitor.reference.rows import Places, Rows
+from monitor.reference.rows import RowIndices, Rows
 from monitor.shift.max_t import max_t_test
 from monitor.shift.permutation import permuted_gaps
 from monitor.shift.row_features import features_of
@@ -142,7 +142,7 @@ def find_first_change(
     return _first_ring(setup, stream_values(earlier), stream_values(later), rng)
 
 
-def _take(streams: Mapping[str, Floats], row_indices: Places) -> dict[str, Floats]:
+def _take(streams: Mapping[str, Floats], row_indices: RowIndices) -> dict[str, Floats]:
     return {name: values[row_indices] for name, values in streams.items()}
 
 
@@ -186,20 +186,20 @@ def _count_false_detections(reference: Reference, rng: np.random.Generator) -> t
     return detected, WINDOWS_REPLAYED
 
 
-def _flagged_rows(reference: Reference, rows: Rows) -> Places:
+def _flagged_rows(reference: Reference, rows: Rows) -> RowIndices:
     """The indices of rows that are flagged; that of the strangest row where none is."""
     flagged = np.flatnonzero(rows.scores >= reference.threshold)
     return flagged if flagged.size else np.array([int(rows.scores.argmax())])
 
 
 def _median_delay(
-    setup: _AlarmSetup, streams: Mapping[str, Floats], flagged: Places, share: float, rng: np.random.Generator
+    setup: _AlarmSetup, streams: Mapping[str, Floats], flagged: RowIndices, share: float, rng: np.random.Generator
 ) -> float | None:
     """The median number of predictions until this share of flagged inputs is noticed; None beyond `LONGEST_DELAY`."""
     count = len(next(iter(streams.values())))
     delays = []
     for _ in range(POWER_STREAMS):
-        row_indices: Places = rng.integers(count, size=LONGEST_DELAY)
+        row_indices: RowIndices = rng.integers(count, size=LONGEST_DELAY)
         unknown = rng.uniform(size=LONGEST_DELAY) < share
         row_indices[unknown] = rng.choice(flagged, size=int(unknown.sum()))
         ring = _first_ring(setup, streams, _take(streams, row_indices), rng)

@@ -12,7 +12,7 @@ from monitor.checks import CHECKS, Check, NotApplicable
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
 from monitor.shift.attribution import SHOWN, ClassShare, class_mix, witnesses
-from monitor.shift.diagnosis import SENTENCES, Cause, cause_of, signs_of
+from monitor.shift.diagnosis import SENTENCES, Cause, cause_of, measure_evidence
 from monitor.shift.max_t import GroupPValue, MaxTResult, max_t_test
 from monitor.shift.permutation import number_of_permutations, permuted_gaps
 from monitor.shift.row_features import RowFeatures, features_of
@@ -139,7 +139,7 @@ def run_window_test(
     detected = result.p_value <= alpha
     cause = Cause.NOTHING
     if detected:
-        cause = cause_of(signs_of(reference, window, features, rows, alpha, for_cause), alpha)
+        cause = cause_of(measure_evidence(reference, window, features, rows, for_cause), alpha)
     return WindowTest(
         detected=detected,
         p_value=result.p_value,

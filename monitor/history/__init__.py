@@ -1,1 +1,2 @@
-"""What predictions add up to: written beside the answers, mended from the record, read by pages and long windows."""
+"""Predictions added up by time and slice: written beside the answers, corrected from the record, and read for pages,
+reports and tests of a whole day."""

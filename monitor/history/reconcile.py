@@ -1,9 +1,8 @@
-"""History that is exact in the end: hours whose rollups hold another number of predictions than the record are added up
-again from it.
+"""Hours whose rollups differ from the record are added up again from the recorded predictions.
 
-Rollups are written beside the answers, so that a gateway that is killed takes its last seconds of them along, and what
-comes from a spool, from elsewhere or a second time is not in them or in them twice. Tallies are written with the
-predictions, in the same transaction, and say which hours are meant.
+Rollups are written beside the answers. A gateway that is killed loses those of its last seconds; predictions from a
+spool or from elsewhere are not in them, and predictions that come a second time are in them twice. Counters are written
+in the transaction of the predictions themselves, so that comparing the two finds the hours that are wrong.
 """
 
 import logging
@@ -13,7 +12,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from monitor.baselines.baseline import load_comparison
-from monitor.history.aggregate import Part, Place, aggregate, features_sha256
+from monitor.history.aggregate import Bucket, PredictionColumns, aggregate, features_sha256
 from monitor.history.slices import Slices
 from monitor.reference.profile import Reference
 from monitor.reference.rows import Rows
@@ -25,79 +24,85 @@ from store.store import Store
 
 logger = logging.getLogger(__name__)
 
-# Gateways write what they hold every few seconds; an hour is looked at once that is over.
+# Gateways write their rollups every few seconds; an hour is compared once it is over and they are written.
 _SETTLED = timedelta(minutes=2)
-_LOOKED_BACK = timedelta(days=59)
-# So many predictions are read at one look, or one hour of more.
+_OLDEST = timedelta(days=59)
+# One call stops after this many predictions, or after one hour that holds more.
 _ROWS_AT_ONCE = 200_000
 _HOUR, _MINUTE = timedelta(seconds=HOUR_SECONDS), timedelta(minutes=1)
+# Windows of predictions begin after their first instant and include their last; hours and minutes do the opposite.
 _INSTANT = timedelta(microseconds=1)
 
 
-def mend(store: Store, model: ModelRecord, now: datetime, fence: Fence) -> int:
-    """Add hours of one model up again where it is needed, and say how many; the latest first, and only so many at once.
+def reconcile_history(store: Store, model: ModelRecord, now: datetime, fence: Fence) -> int:
+    """Replace the rollups of hours of one model that differ from the record, the latest first.
+
+    Returns:
+        How many hours were replaced. A limited number of predictions is read; further hours are left to the next call.
 
     Raises:
         StoreUnavailable: the database does not answer.
         LeaseLost: another monitor has taken over.
     """
-    since, until = bucket_start(now - _LOOKED_BACK, HOUR_SECONDS), bucket_start(now - _SETTLED, HOUR_SECONDS)
-    forgotten = store.models.embeddings_forgotten_until(model.sha256)
-    if forgotten is not None:
-        since = max(since, bucket_start(forgotten, HOUR_SECONDS) + _HOUR)
-    recorded, known = (counts(model.sha256, since, until) for counts in (store.counters.counts, store.rollups.counts))
-    wrong = sorted((hour for hour in {*recorded, *known} if recorded.get(hour) != known.get(hour)), reverse=True)
-    if not wrong:
+    since, until = bucket_start(now - _OLDEST, HOUR_SECONDS), bucket_start(now - _SETTLED, HOUR_SECONDS)
+    forgotten_until = store.models.embeddings_forgotten_until(model.sha256)
+    if forgotten_until is not None:
+        since = max(since, bucket_start(forgotten_until, HOUR_SECONDS) + _HOUR)
+    counted = store.counters.counts(model.sha256, since, until)
+    rolled_up = store.rollups.counts(model.sha256, since, until)
+    hours = sorted((hour for hour in {*counted, *rolled_up} if counted.get(hour) != rolled_up.get(hour)), reverse=True)
+    if not hours:
         return 0
     reference = None if model.reference_sha256 is None else load_comparison(store, model).reference
-    slices, rows, mended = Slices(), 0, 0
-    for hour in wrong:
-        held = store.predictions.count_between(model.sha256, hour - _INSTANT, hour + _HOUR - _INSTANT)
-        if held == known.get(hour, 0) or held < recorded.get(hour, 0):
-            # Some were never tallied; or forgotten since, and what is known of them is better than nothing.
+    slices, rows_read, replaced = Slices(), 0, 0
+    for hour in hours:
+        recorded = store.predictions.count_between(model.sha256, hour - _INSTANT, hour + _HOUR - _INSTANT)
+        if recorded == rolled_up.get(hour, 0) or recorded < counted.get(hour, 0):
+            # Some were never counted, or some are forgotten since: then the rollups as they are say more than the rows.
             continue
-        rollups = _added_up(store, model.sha256, reference, hour, slices)
+        rollups = _aggregate_hour(store, model.sha256, reference, hour, slices)
         with store.writing() as transaction:
             fence(transaction)
             store.rollups.replace(transaction, model.sha256, hour, rollups)
         logger.info("%s: the hour from %s was added up again from the record", model.name, hour)
-        mended, rows = mended + 1, rows + held
-        if rows >= _ROWS_AT_ONCE:
+        replaced, rows_read = replaced + 1, rows_read + recorded
+        if rows_read >= _ROWS_AT_ONCE:
             break
-    return mended
+    return replaced
 
 
-def _added_up(
+def _aggregate_hour(
     store: Store, model_sha256: str, reference: Reference | None, hour: datetime, slices: Slices
 ) -> list[tuple[RollupKey, Rollup]]:
-    whole: dict[Place, Rollup] = {}
-    for place in range(60):
-        # By the minute, so that no hour is too full to be held.
-        start = hour + place * _MINUTE
-        part = _recorded(store, model_sha256, reference, start - _INSTANT, start + _MINUTE - _INSTANT)
-        if part is None:
+    """The rollups of the predictions recorded in one hour."""
+    rollups: dict[Bucket, Rollup] = {}
+    for minute in range(60):
+        # Minute by minute, so that the rows of a busy hour need not fit into memory together.
+        start = hour + minute * _MINUTE
+        predictions = _read_predictions(store, model_sha256, reference, start - _INSTANT, start + _MINUTE - _INSTANT)
+        if predictions is None:
             continue
-        for key, rollup in aggregate(reference, part, slices).items():
-            whole[key] = whole[key] + rollup if key in whole else rollup
+        for bucket, rollup in aggregate(reference, predictions, slices).items():
+            rollups[bucket] = rollups[bucket] + rollup if bucket in rollups else rollup
     sha256 = features_sha256(reference)
-    return [(RollupKey(model_sha256, *key, sha256, ROLLED_UP_WRITER), rollup) for key, rollup in whole.items()]
+    return [(RollupKey(model_sha256, *bucket, sha256, ROLLED_UP_WRITER), rollup) for bucket, rollup in rollups.items()]
 
 
-def _recorded(
+def _read_predictions(
     store: Store, model_sha256: str, reference: Reference | None, since: datetime, until: datetime
-) -> Part | None:
-    found = store.predictions.window(model_sha256, since, until, max_rows=sys.maxsize, rng=np.random.default_rng(0))
-    if not found.ids:
+) -> PredictionColumns | None:
+    window = store.predictions.window(model_sha256, since, until, max_rows=sys.maxsize, rng=np.random.default_rng(0))
+    if not window.ids:
         return None
     rows: Rows | None = None
     if reference is not None:
-        rows = reference.rows(found.embeddings, found.logits if reference.uses_logits else None)
-    scored = ~np.isnan(found.p_values)
-    return Part(
-        at=found.at,
-        tags=found.tags,
-        flagged=np.where(scored, found.flagged, -1).astype(np.int8),
-        scores=found.scores,
-        confidences=found.confidences,
+        rows = reference.rows(window.embeddings, window.logits if reference.uses_logits else None)
+    scored = ~np.isnan(window.p_values)
+    return PredictionColumns(
+        at=window.at,
+        tags=window.tags,
+        flagged=np.where(scored, window.flagged, -1).astype(np.int8),
+        scores=window.scores,
+        confidences=window.confidences,
         rows=rows,
     )

@@ -1,1 +1,1 @@
-"""Predictions of models that are served elsewhere: scored and recorded like any other."""
+"""Ingest: predictions of models that are served elsewhere are scored and recorded like any other."""

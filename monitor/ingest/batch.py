@@ -1,4 +1,4 @@
-"""Predictions as another service sends them: JSON objects or an Arrow table, read into columns."""
+"""Predictions as another service sends them, parsed from JSON objects or an Arrow table into columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ from store.errors import BadInput
 class IngestBatch:
     """n predictions as they were sent, by column.
 
-    `embeddings` `(n, d)`; `logits` `(n, c)` where the reference was made with them. `ids` are those of the other service,
-    `at` when it predicted, both by default fresh; `predictions` by default what the logits say.
+    `embeddings` have shape `(n, d)`; `logits` `(n, c)`, needed where the reference was made with them. `ids` are those of
+    the other service, by default new ones; `at` is when it predicted, by default the present instant; `predictions` are by
+    default the classes with the highest logits.
     """
 
     embeddings: npt.NDArray[np.floating]
@@ -28,27 +29,27 @@ class IngestBatch:
     tags: Sequence[dict[str, Any] | None] | None = None
 
 
-def batch_of_rows(rows: Sequence[Any]) -> IngestBatch:
-    """Predictions sent as JSON objects.
+def parse_rows(rows: Sequence[Any]) -> IngestBatch:
+    """Parse predictions sent as JSON objects.
 
     Raises:
         BadInput: a row is no object, lacks its embedding, or holds something else than it should; the field is named.
     """
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if not isinstance(row, dict) or "embedding" not in row:
-            raise BadInput("Each prediction is an object with its embedding.", field=f"predictions[{place}].embedding")
+            raise BadInput("Each prediction is an object with its embedding.", field=f"predictions[{index}].embedding")
     return IngestBatch(
-        embeddings=_vectors(rows, "embedding"),
-        logits=_vectors(rows, "logits") if rows and "logits" in rows[0] else None,
-        predictions=_column(rows, "prediction", _text),
-        ids=_column(rows, "id", _text),
-        at=_column(rows, "at", _instant),
-        tags=_column(rows, "tags", _tags),
+        embeddings=_matrix_of_rows(rows, "embedding"),
+        logits=_matrix_of_rows(rows, "logits") if rows and "logits" in rows[0] else None,
+        predictions=_parse_column(rows, "prediction", _parse_text),
+        ids=_parse_column(rows, "id", _parse_text),
+        at=_parse_column(rows, "at", _parse_instant),
+        tags=_parse_column(rows, "tags", _parse_tags),
     )
 
 
-def batch_of_arrow(table: Any) -> IngestBatch:
-    """Predictions as an Arrow table with the same columns: `embedding` and `logits` as lists of numbers.
+def parse_arrow_table(table: Any) -> IngestBatch:
+    """Parse predictions sent as an Arrow table with the same columns; `embedding` and `logits` are lists of numbers.
 
     Raises:
         BadInput: a column is missing or of another type.
@@ -56,20 +57,21 @@ def batch_of_arrow(table: Any) -> IngestBatch:
     names = set(table.column_names)
     if "embedding" not in names:
         raise BadInput("The table has no column embedding.", field="embedding")
-    rows: dict[str, list[Any]] = {
-        name: table.column(name).to_pylist() for name in names & {"prediction", "id", "at", "tags"}
-    }
+
+    def parse_column(name: str, parse: Any) -> list[Any] | None:
+        return None if name not in names else [parse(value, name) for value in table.column(name).to_pylist()]
+
     return IngestBatch(
-        embeddings=_matrix(table, "embedding"),
-        logits=_matrix(table, "logits") if "logits" in names else None,
-        predictions=None if "prediction" not in rows else [_text(value, "prediction") for value in rows["prediction"]],
-        ids=None if "id" not in rows else [_text(value, "id") for value in rows["id"]],
-        at=None if "at" not in rows else [_instant(value, "at") for value in rows["at"]],
-        tags=None if "tags" not in rows else [_tags(value, "tags") for value in rows["tags"]],
+        embeddings=_matrix_of_column(table, "embedding"),
+        logits=_matrix_of_column(table, "logits") if "logits" in names else None,
+        predictions=parse_column("prediction", _parse_text),
+        ids=parse_column("id", _parse_text),
+        at=parse_column("at", _parse_instant),
+        tags=parse_column("tags", _parse_tags),
     )
 
 
-def _matrix(table: Any, name: str) -> npt.NDArray[np.floating]:
+def _matrix_of_column(table: Any, name: str) -> npt.NDArray[np.floating]:
     try:
         column = table.column(name).combine_chunks()
         values = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32)
@@ -83,7 +85,7 @@ def _matrix(table: Any, name: str) -> npt.NDArray[np.floating]:
         raise BadInput(f"The column {name} must hold lists of numbers of one length: {error}.", field=name) from error
 
 
-def _vectors(rows: Sequence[dict[str, Any]], name: str) -> npt.NDArray[np.floating]:
+def _matrix_of_rows(rows: Sequence[dict[str, Any]], name: str) -> npt.NDArray[np.floating]:
     try:
         values = np.asarray([row.get(name) for row in rows], np.float64)
     except (TypeError, ValueError) as error:
@@ -93,19 +95,19 @@ def _vectors(rows: Sequence[dict[str, Any]], name: str) -> npt.NDArray[np.floati
     return values
 
 
-def _column(rows: Sequence[dict[str, Any]], name: str, read: Any) -> list[Any] | None:
+def _parse_column(rows: Sequence[dict[str, Any]], name: str, parse: Any) -> list[Any] | None:
     if not any(name in row for row in rows):
         return None
-    return [read(row.get(name), f"predictions[{place}].{name}") for place, row in enumerate(rows)]
+    return [parse(row.get(name), f"predictions[{index}].{name}") for index, row in enumerate(rows)]
 
 
-def _text(value: Any, field: str) -> str:
+def _parse_text(value: Any, field: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= 1_000:
         raise BadInput(f"{field} must be a text of 1 to 1,000 characters.", field=field)
     return value
 
 
-def _tags(value: Any, field: str) -> dict[str, Any] | None:
+def _parse_tags(value: Any, field: str) -> dict[str, Any] | None:
     if isinstance(value, str):
         try:
             value = orjson.loads(value)
@@ -116,7 +118,7 @@ def _tags(value: Any, field: str) -> dict[str, Any] | None:
     return value
 
 
-def _instant(value: Any, field: str) -> datetime:
+def _parse_instant(value: Any, field: str) -> datetime:
     if isinstance(value, datetime):
         return value
     try:

@@ -40,7 +40,7 @@ def judge_late_arrivals(watcher: Watcher, model: ModelRecord) -> list[PassResult
     if settled:
         with store.writing() as transaction:
             watcher.fence(transaction)
-            store.late_arrivals.settle(transaction, model.sha256, settled)
+            store.late_arrivals.delete_unchanged(transaction, model.sha256, settled)
     return [result for result in results if result is not None]
 
 

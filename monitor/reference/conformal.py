@@ -10,7 +10,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def conformal_p_values(calibration: Floats, scores: Floats) -> Floats:
-    """p = (1 + #{calibration ≥ s}) / (m + 1) for each score.
+    """The conformal p-value (1 + #{calibration ≥ s}) / (m + 1) of each score s (Vovk et al. 2005).
 
     Args:
         calibration: m scores of held-out rows, sorted ascending, shape `(m,)`.
@@ -26,17 +26,21 @@ def conformal_p_values(calibration: Floats, scores: Floats) -> Floats:
 
 
 def largest_flagged_rank(alpha: float, m: int) -> int:
-    """How many of the m + 1 conformal ranks are flagged at `alpha`; 0 means that nothing can ever be flagged."""
+    """How many of the m + 1 conformal ranks are flagged at `alpha`; 0 if nothing can ever be flagged."""
     # The tiny slack keeps 0.01 · 1100 = 11 from rounding down to 10.
     return int(np.floor(alpha * (m + 1) + 1e-9))
 
 
 @dataclass(frozen=True)
 class FlaggedLaw:
-    """The law of the number of flagged rows among n in-domain ones, given m calibration rows: beta-binomial.
+    """The law of the number of flagged rows among n in-domain ones: beta-binomial.
 
     The calibration set is finite, so the true flagged rate behind the threshold is itself random, Beta(a, m + 1 − a)
-    with a = ⌊alpha (m + 1)⌋; a binomial test would cry shift too often (Vovk 2012; Bates et al. 2023).
+    with a = ⌊alpha (m + 1)⌋; a binomial test would report a shift too often (Vovk 2012; Bates et al. 2023).
+
+    Attributes:
+        m: how many calibration rows there are.
+        alpha: the p-value at or below which a row is flagged.
     """
 
     m: int
@@ -44,10 +48,12 @@ class FlaggedLaw:
 
     @property
     def rank(self) -> int:
+        """a, how many of the m + 1 ranks are flagged."""
         return largest_flagged_rank(self.alpha, self.m)
 
     @property
     def expected_share(self) -> float:
+        """The mean share of flagged rows among in-domain ones, a / (m + 1)."""
         return self.rank / (self.m + 1)
 
     def p_value(self, flagged: int, n: int) -> float:
@@ -61,12 +67,12 @@ class FlaggedLaw:
         return float(stats.betabinom.sf(flagged - 1, n, self.rank, self.m + 1 - self.rank))
 
     def interval(self, n: int, level: float = 0.95) -> tuple[float, float]:
-        """The range of flagged shares among n in-domain rows at this level."""
+        """The range that holds the flagged share of n in-domain rows with probability `level`; n > 0 and `rank` > 0."""
         tail = (1 - level) / 2
         law = stats.betabinom(n, self.rank, self.m + 1 - self.rank)
         return float(law.ppf(tail)) / n, float(law.ppf(1 - tail)) / n
 
 
 def flagged_p_value(law: FlaggedLaw, flagged: int, total: int) -> float:
-    """P(at least so many flagged if nothing has changed); 1 where nothing can be flagged or nothing came."""
+    """P(at least `flagged` of `total` rows are flagged if nothing has changed); 1 where there are none or none can be."""
     return law.p_value(flagged, total) if law.rank and total else 1.0

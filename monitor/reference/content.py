@@ -1,4 +1,4 @@
-"""What a reference holds: fitted scorers, calibration rows, and what is kept beside them for people and for gateways."""
+"""The fields of a reference: fitted scorers, held-out rows, and what is kept beside them for people and gateways."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,23 +39,26 @@ class Origin:
 
 @dataclass(frozen=True)
 class Examples:
-    """Training inputs to show beside strange ones: embeddings `(k, d)`, captions, small pictures (or none)."""
+    """Training inputs to show beside strange ones.
+
+    `embeddings` `(k, d)`, and k `captions` and small `pictures`, which are empty where an input has none.
+    """
 
     embeddings: npt.NDArray[np.float32]
     captions: list[str]
     pictures: list[bytes]
 
     def nearest(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """The place of the nearest example of each row, shape `(n,)`."""
+        """The index of the example nearest to each row, shape `(n,)`, by distance on the unit sphere."""
         index = NearestNeighbours.of(self.embeddings)
         finite = np.nan_to_num(embeddings, posinf=LARGEST_RECORDED, neginf=-LARGEST_RECORDED)
-        places, _ = index.nearest(Features(finite, None), 1)
-        return places[:, 0]
+        example_indices, _ = index.nearest(Features(finite, None), 1)
+        return example_indices[:, 0]
 
 
 @dataclass(frozen=True)
 class ParitySample:
-    """An input kept with what each step made of it, so that a gateway can prove that it does the same."""
+    """An input kept with the result of each step of inference, so that a gateway can prove that it computes the same."""
 
     media_type: str
     content: bytes
@@ -66,10 +69,19 @@ class ParitySample:
 class ReferenceContent:
     """The fields of a reference, as its file keeps them.
 
-    `held_out` are the rows that windows are compared with: held-out ones of training, or, in `Reference.against`, those of an
-    accepted window of production; `compared_with` says which in words. `certificate` is what was measured of it when it
-    was made (`monitor.baselines.certificate`), `mapped_by` the rows of training that fix how windows are summed up, where
-    they are not those compared with.
+    Attributes:
+        scorers: the fitted scorers by name.
+        tails: for each scorer the map from its value to u = −log p.
+        calibration_scores: fused scores of held-out rows, ascending, shape `(m,)`.
+        held_out: the rows that windows are compared with: held-out ones of training, or, in `Reference.against`, those of an
+            accepted window of production.
+        alpha: share of in-domain inputs that may be flagged.
+        training_rows: how many rows the scorers were fitted on.
+        held_out_rows: how many held-out rows there were; fewer may be kept.
+        warnings: weaknesses of the training and held-out rows, in sentences.
+        compared_with: `held_out` in words.
+        certificate: what was measured of the reference when it was made (`monitor.baselines.certificate`).
+        feature_map_rows: the held-out rows of training, which fix the map from rows to features, where `held_out` are others.
     """
 
     scorers: Mapping[str, Scorer]
@@ -86,4 +98,4 @@ class ReferenceContent:
     columns: list[dict[str, Any]] = field(default_factory=list)
     compared_with: str = "held-out training data"
     certificate: dict[str, Any] | None = None
-    mapped_by: Rows | None = None
+    feature_map_rows: Rows | None = None

@@ -27,11 +27,11 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write(reference: ReferenceContent, path: Path) -> Path:
-    """Write a reference whole: a reader never sees half of it."""
+    """Write a reference's file in one step: a reader sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(encode(reference))
-    part.replace(path)
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(encode(reference))
+    partial.replace(path)
     return path
 
 
@@ -51,11 +51,11 @@ def read(path: Path) -> ReferenceContent:
 
 
 def encode(reference: ReferenceContent) -> bytes:
-    """The file's content."""
+    """The content of a reference's file; the same reference gives the same bytes."""
     header = {**_header(reference), "sha256": _NO_CHECKSUM}
     # One entry only: safetensors writes several in any order, and the same reference must give the same bytes.
     content: bytes = save_tensors(_arrays(reference), {"tidegate": json.dumps(header, sort_keys=True)})
-    # The checksum covers the whole file as it was with zeros in the checksum's place.
+    # The checksum is of the whole file with zeros where the checksum stands.
     checksum = hashlib.sha256(content).hexdigest()
     return content.replace(_NO_CHECKSUM.encode(), checksum.encode(), 1)
 
@@ -78,9 +78,9 @@ def decode(content: bytes, label: str = "reference") -> ReferenceContent:
             f"The reference {label} uses the scorers {', '.join(unknown)}, which this version does not know. "
             "Make it again with `tidegate profile`."
         )
-    held_out = _strip(arrays, "held_out/")
+    held_out = _below(arrays, "held_out/")
     return ReferenceContent(
-        scorers={name: methods[name].from_arrays(_strip(arrays, f"scorer/{name}/")) for name in header["scorers"]},
+        scorers={name: methods[name].from_arrays(_below(arrays, f"scorer/{name}/")) for name in header["scorers"]},
         tails={
             name: TailLog(arrays[f"tail/{name}"], tail["threshold"], tail["scale"])
             for name, tail in header["tails"].items()
@@ -101,9 +101,9 @@ def decode(content: bytes, label: str = "reference") -> ReferenceContent:
         examples=_examples(arrays, header),
         parity_samples=tuple(
             ParitySample(
-                sample["media_type"], arrays[f"probe/{place}/content"].tobytes(), _strip(arrays, f"probe/{place}/step/")
+                sample["media_type"], arrays[f"probe/{index}/content"].tobytes(), _below(arrays, f"probe/{index}/step/")
             )
-            for place, sample in enumerate(header["probes"])
+            for index, sample in enumerate(header["probes"])
         ),
         columns=orjson.loads(zlib.decompress(arrays["columns"].tobytes())),
     )
@@ -137,7 +137,7 @@ def _header(reference: ReferenceContent) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "scorers": list(reference.scorers),
-        "tails": {name: {"threshold": t.threshold, "scale": t.scale} for name, t in reference.tails.items()},
+        "tails": {name: {"threshold": tail.threshold, "scale": tail.scale} for name, tail in reference.tails.items()},
         "alpha": reference.alpha,
         "embedding_scale": float16_scale(reference.held_out.embeddings),
         "training_rows": reference.training_rows,
@@ -169,9 +169,9 @@ def _arrays(reference: ReferenceContent) -> Arrays:
     for name, scorer in reference.scorers.items():
         arrays |= {f"scorer/{name}/{key}": value for key, value in scorer.arrays().items()}
         arrays[f"tail/{name}"] = reference.tails[name].values
-    for place, sample in enumerate(reference.parity_samples):
-        arrays[f"probe/{place}/content"] = _bytes(sample.content)
-        arrays |= {f"probe/{place}/step/{step}": value for step, value in sample.steps.items()}
+    for index, sample in enumerate(reference.parity_samples):
+        arrays[f"probe/{index}/content"] = _bytes(sample.content)
+        arrays |= {f"probe/{index}/step/{step}": value for step, value in sample.steps.items()}
     if reference.examples is not None:
         arrays["examples/embeddings"] = reference.examples.embeddings.astype(np.float16)
         arrays["examples/pictures"] = _bytes(b"".join(reference.examples.pictures))
@@ -179,18 +179,19 @@ def _arrays(reference: ReferenceContent) -> Arrays:
 
 
 def _examples(arrays: Arrays, header: dict[str, Any]) -> Examples | None:
-    kept = header["examples"]
-    if kept is None:
+    fields = header["examples"]
+    if fields is None:
         return None
     joined = arrays["examples/pictures"].tobytes()
-    ends = np.cumsum(kept["lengths"], dtype=np.int64)
-    pictures = [joined[end - length : end] for end, length in zip(ends, kept["lengths"], strict=True)]
-    return Examples(arrays["examples/embeddings"].astype(np.float32), kept["captions"], pictures)
+    ends = np.cumsum(fields["lengths"], dtype=np.int64)
+    pictures = [joined[end - length : end] for end, length in zip(ends, fields["lengths"], strict=True)]
+    return Examples(arrays["examples/embeddings"].astype(np.float32), fields["captions"], pictures)
 
 
 def _bytes(content: bytes) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8)
 
 
-def _strip(arrays: Arrays, prefix: str) -> Arrays:
+def _below(arrays: Arrays, prefix: str) -> Arrays:
+    """The arrays whose names start with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -19,8 +19,10 @@ TAIL_SHARE = 0.10
 class TailLog:
     """−log of the upper-tail probability of one scorer's values.
 
-    `values` are the m calibration values, sorted, shape `(m,)`; `threshold` their 90 % quantile and `scale` the mean
-    excess above it.
+    Attributes:
+        values: the m calibration values, ascending, shape `(m,)`.
+        threshold: their 90 % quantile, from which the tail is exponential.
+        scale: the mean excess above it.
     """
 
     values: Floats
@@ -39,7 +41,7 @@ class TailLog:
         return cls(ordered, threshold, max(scale, floor))
 
     def __call__(self, values: Floats) -> Floats:
-        """u for each value, shape `(n,)`; monotone in the value, and continuous where body and tail meet."""
+        """u of each value, shape `(n,)`; it never falls as the value rises, and is continuous where body and tail meet."""
         m = self.values.shape[0]
         # Interpolated between calibration values, so that the score keeps the order within the body too.
         body = np.interp(values, self.values, np.arange(1, m + 1) / (m + 1))

@@ -11,33 +11,15 @@ import numpy.typing as npt
 from monitor.reference import file
 from monitor.reference.conformal import FlaggedLaw, conformal_p_values, largest_flagged_rank
 from monitor.reference.content import LARGEST_RECORDED, ReferenceContent
-from monitor.reference.rows import LARGEST, Rows
+from monitor.reference.float_array import AnyFloats, float_array
+from monitor.reference.rows import LARGEST, ClassIndices, Rows
 from monitor.reference.scorers import Features
 from monitor.reference.scorers.neighbours import NearestNeighbours
+from monitor.reference.scores import Scores
+from monitor.reference.summary import summary_of
 from store.errors import BadInput
 
-Floats = npt.NDArray[np.float64]
-AnyFloats = npt.NDArray[np.floating]
-
 NEAREST = 5
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Out-of-domain scores of n rows; higher = further out.
-
-    `p_value` is the share of held-out rows that are at least as strange (conformal, valid for any calibration size);
-    `flagged` is `p_value ≤ alpha`, or a row that is not finite. `parts` are the scorers' own u = −log p. `nearest`
-    `(n, k)` are the training rows most like each row, nearest first, as places among the rows the reference was fitted
-    on (−1 for a row that is not finite), and `distances` `(n, k)` theirs on the unit sphere.
-    """
-
-    score: Floats
-    p_value: Floats
-    flagged: npt.NDArray[np.bool_]
-    parts: dict[str, Floats]
-    nearest: npt.NDArray[np.int64]
-    distances: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +58,8 @@ class Reference(ReferenceContent):
         Raises:
             BadInput: another number of dimensions or classes than the reference's, or a different number of rows.
         """
-        rows = _numbers("embeddings", embeddings)
-        outputs = None if logits is None or not self.uses_logits else _numbers("logits", logits)
+        rows = float_array(embeddings, "embeddings", "embeddings")
+        outputs = self._logits_in_use(logits)
         self._check_shapes(rows, outputs)
         finite = (np.abs(rows) <= self._largest).all(axis=1)
         if outputs is not None:
@@ -89,43 +71,45 @@ class Reference(ReferenceContent):
         k = min(NEAREST, self.neighbours.coreset.shape[0])
         nearest, distances = np.full((n, k), -1), np.full((n, k), np.inf, np.float32)
         if features.embeddings.shape[0]:
-            found, distances[usable] = self.neighbours.nearest(features, k)
-            nearest[usable] = self.neighbours.rows[found]
+            coreset_indices, distances[usable] = self.neighbours.nearest(features, k)
+            nearest[usable] = self.neighbours.training_indices[coreset_indices]
             for name, scorer in self.scorers.items():
-                # The same neighbours, not looked for twice.
-                known = scorer is self.neighbours
-                values = distances[usable][:, 0].astype(np.float64) if known else scorer.score(features)
+                # The neighbours were just looked up: their distances are this scorer's values.
+                looked_up = scorer is self.neighbours
+                values = distances[usable][:, 0].astype(np.float64) if looked_up else scorer.score(features)
                 parts[name][usable] = self.tails[name](values)
         score = np.mean(list(parts.values()), axis=0)
         p_value = conformal_p_values(self.calibration_scores, score)
         return Scores(score, p_value, (p_value <= self.alpha + 1e-12) | ~finite, parts, nearest, distances)
 
     def rows(
-        self,
-        embeddings: npt.ArrayLike,
-        logits: npt.ArrayLike | None = None,
-        labels: npt.NDArray[np.int64] | None = None,
+        self, embeddings: npt.ArrayLike, logits: npt.ArrayLike | None = None, labels: ClassIndices | None = None
     ) -> Rows:
         """Rows scored and ready to be compared.
+
+        Args:
+            embeddings: shape `(n, d)`.
+            logits: shape `(n, c)`, as for `score`.
+            labels: class indices, shape `(n,)`, where known.
 
         Raises:
             BadInput: as `score`.
         """
         scores = self.score(embeddings, logits)
-        outputs = None if logits is None or not self.uses_logits else _numbers("logits", logits)
-        return Rows.of(_numbers("embeddings", embeddings), outputs, labels, scores.parts)
+        outputs = self._logits_in_use(logits)
+        return Rows.of(float_array(embeddings, "embeddings", "embeddings"), outputs, labels, scores.parts)
 
     def against(self, rows: Rows, name: str) -> Self:
-        """The same profile, with windows compared with these rows."""
-        return replace(self, held_out=rows, compared_with=name, mapped_by=self.mapped_by or self.held_out)
+        """The same profile, with windows compared with these rows, which reports call `name`."""
+        return replace(self, held_out=rows, compared_with=name, feature_map_rows=self.feature_map_rows or self.held_out)
 
     @cached_property
     def class_names(self) -> list[str]:
         """The learner's classes, or their numbers where their names are not known; empty where it predicts none."""
         if self.held_out.logits is None:
             return []
-        known = self.origin.classes if self.origin else []
-        return known or [str(place) for place in range(self.held_out.logits.shape[1])]
+        names = self.origin.classes if self.origin else []
+        return names or [str(index) for index in range(self.held_out.logits.shape[1])]
 
     @cached_property
     def neighbours(self) -> NearestNeighbours:
@@ -137,8 +121,11 @@ class Reference(ReferenceContent):
     @cached_property
     def _largest(self) -> float:
         # Larger values are finite here and infinite in the record, which keeps float16; unless rows as large are usual.
-        usual = bool((np.abs(self.held_out.embeddings) <= LARGEST_RECORDED).all())
-        return LARGEST_RECORDED if usual else LARGEST
+        fits_float16 = bool((np.abs(self.held_out.embeddings) <= LARGEST_RECORDED).all())
+        return LARGEST_RECORDED if fits_float16 else LARGEST
+
+    def _logits_in_use(self, logits: npt.ArrayLike | None) -> AnyFloats | None:
+        return None if logits is None or not self.uses_logits else float_array(logits, "logits", "logits")
 
     def _check_shapes(self, embeddings: AnyFloats, logits: AnyFloats | None) -> None:
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:
@@ -180,40 +167,6 @@ class Reference(ReferenceContent):
         """
         return cls(**vars(file.decode(content)))
 
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self.summary())
-        return f"<table>{rows}</table>"
-
     def summary(self) -> list[tuple[str, str]]:
         """What a person wants to know of it, as pairs of name and value."""
-        m = self.calibration_scores.shape[0]
-        lines = [("training rows", f"{self.training_rows:,}"), ("held-out rows", f"{self.held_out_rows:,}")]
-        if self.origin is not None:
-            lines.insert(0, ("learner", self.origin.name))
-            if self.origin.classes:
-                lines.append(("classes", f"{len(self.origin.classes):,}"))
-            if self.origin.accuracy is not None:
-                lines.append(("accuracy on the held-out rows", f"{self.origin.accuracy:.1%}"))
-            lines.append(("calibrated on", self.origin.calibration_source))
-        lines.append(("embedding", f"{self.dimension} numbers, scored by {', '.join(self.scorers)}"))
-        if np.isfinite(self.threshold):
-            one_in = round(1 / self.flagged_law.expected_share)
-            meaning = f"about 1 in {one_in:,} in-domain inputs will be flagged"
-            lines.append(("flagged from OOD score", f"{self.threshold:.2f}: {meaning}"))
-        else:
-            needed = int(np.ceil(1 / self.alpha)) - 1
-            lines.append(
-                (
-                    "flagged from OOD score",
-                    f"never: alpha {self.alpha:g} needs {needed:,} calibration rows, there are {m:,}",
-                )
-            )
-        return lines
-
-
-def _numbers(name: str, values: npt.ArrayLike) -> AnyFloats:
-    try:
-        array = np.asarray(values)
-        return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"The {name} must be numbers in rows of one length: {error}.", field=name) from error
+        return summary_of(self, self.threshold, self.flagged_law)

@@ -1,4 +1,4 @@
-"""Rows as they are compared: held-out ones, those of a baseline, those of a window."""
+"""Rows that are compared: held-out ones, those of a baseline, those of a window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from scipy.special import softmax
 
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
-Places = npt.NDArray[np.int64]
+RowIndices = npt.NDArray[np.int64]
+ClassIndices = npt.NDArray[np.int64]
 
 # Squares of larger numbers overflow in float32; no network gives such.
 LARGEST = 1e15
@@ -19,15 +20,18 @@ LARGEST = 1e15
 
 @dataclass(frozen=True)
 class Rows:
-    """n rows with what the learner and the scorers said of them.
+    """n rows with the outputs of the learner and of the scorers.
 
-    `embeddings` `(n, d)`; `logits` `(n, c)` where the learner predicts one class; `labels` `(n,)` where known; `parts`
-    are the scorers' u = −log p, each `(n,)`, infinite for a row that is not finite.
+    Attributes:
+        embeddings: shape `(n, d)`.
+        logits: shape `(n, c)`, where the learner predicts one class.
+        labels: class indices, shape `(n,)`, where known.
+        parts: each scorer's u = −log p, shape `(n,)`, infinite for a row that is not finite.
     """
 
     embeddings: Floats32
     logits: Floats32 | None
-    labels: Places | None
+    labels: ClassIndices | None
     parts: dict[str, Floats]
 
     @classmethod
@@ -35,38 +39,38 @@ class Rows:
         cls,
         embeddings: npt.NDArray[np.floating],
         logits: npt.NDArray[np.floating] | None,
-        labels: Places | None,
+        labels: ClassIndices | None,
         parts: dict[str, Floats],
     ) -> Self:
-        """Rows of any floating kind."""
+        """Rows from arrays of any floating point precision, which become float32."""
         with np.errstate(over="ignore"):
             outputs = None if logits is None else logits.astype(np.float32)
             return cls(embeddings.astype(np.float32), outputs, labels, parts)
 
     @classmethod
-    def joined(cls, several: Sequence[Self]) -> Self:
-        """The rows of several of one kind, in order."""
-        if len(several) == 1:
-            return several[0]
-        logits = [rows.logits for rows in several if rows.logits is not None]
-        labels = [rows.labels for rows in several if rows.labels is not None]
+    def joined(cls, pieces: Sequence[Self]) -> Self:
+        """The rows of all pieces in order; all pieces have logits or none has, and likewise labels."""
+        if len(pieces) == 1:
+            return pieces[0]
+        logits = [rows.logits for rows in pieces if rows.logits is not None]
+        labels = [rows.labels for rows in pieces if rows.labels is not None]
         return cls(
-            np.concatenate([rows.embeddings for rows in several]),
+            np.concatenate([rows.embeddings for rows in pieces]),
             np.concatenate(logits) if logits else None,
             np.concatenate(labels) if labels else None,
-            {name: np.concatenate([rows.parts[name] for rows in several]) for name in several[0].parts},
+            {name: np.concatenate([rows.parts[name] for rows in pieces]) for name in pieces[0].parts},
         )
 
     def __len__(self) -> int:
         return int(self.embeddings.shape[0])
 
-    def take(self, places: Places | npt.NDArray[np.bool_]) -> Self:
-        """These rows only."""
+    def take(self, row_indices: RowIndices | npt.NDArray[np.bool_]) -> Self:
+        """Only the rows with these indices, or those where a mask of shape `(n,)` is true."""
         return type(self)(
-            self.embeddings[places],
-            None if self.logits is None else self.logits[places],
-            None if self.labels is None else self.labels[places],
-            {name: part[places] for name, part in self.parts.items()},
+            self.embeddings[row_indices],
+            None if self.logits is None else self.logits[row_indices],
+            None if self.labels is None else self.labels[row_indices],
+            {name: part[row_indices] for name, part in self.parts.items()},
         )
 
     @cached_property
@@ -77,19 +81,19 @@ class Rows:
 
     @cached_property
     def finite(self) -> npt.NDArray[np.bool_]:
-        """Which rows can be computed with, `(n,)`."""
+        """Which rows are finite, so that they can be computed with, `(n,)`."""
         return np.isfinite(self.scores)
 
     @cached_property
     def probabilities(self) -> Floats32 | None:
-        """Softmax of the logits, `(n, c)`; rows that are not finite say nothing: all classes alike."""
+        """Softmax of the logits, `(n, c)`; in rows that are not finite all classes are alike."""
         if self.logits is None:
             return None
         usable = np.where(self.finite[:, None], self.logits, np.float32(0))
         return softmax(usable, axis=1).astype(np.float32)
 
     @cached_property
-    def class_indices(self) -> Places | None:
+    def class_indices(self) -> ClassIndices | None:
         """The predicted classes `(n,)`."""
         return None if self.probabilities is None else self.probabilities.argmax(axis=1)
 
@@ -108,6 +112,6 @@ def float16_scale(embeddings: npt.NDArray[np.floating]) -> float:
 
 
 def through_float16(embeddings: npt.NDArray[np.floating]) -> Floats32:
-    """Embeddings as a file keeps them."""
+    """Embeddings as a file keeps them: rounded to float16, in the units of `float16_scale`."""
     scale = float16_scale(embeddings)
     return (embeddings / scale).astype(np.float16).astype(np.float32) * np.float32(scale)

@@ -11,7 +11,11 @@ from store.repositories.predictions import RecordedWindow
 
 @dataclass(frozen=True)
 class Window:
-    """Predictions to compare with the reference: `rows`, a uniform sample of `total` when there were more."""
+    """Predictions to compare with the reference.
+
+    `rows` are all `total` predictions or a uniform sample of them; `flagged_total` of all are flagged, estimated from the
+    sample where some were recorded without a score.
+    """
 
     rows: Rows
     total: int
@@ -19,12 +23,12 @@ class Window:
 
     @classmethod
     def of_rows(cls, reference: Reference, rows: Rows) -> "Window":
-        """All of these rows."""
+        """The window of all of these rows."""
         return cls(rows, len(rows), int((rows.scores >= reference.threshold).sum()))
 
     @classmethod
     def of_record(cls, reference: Reference, recorded: RecordedWindow) -> "Window":
-        """The window that the record holds, scored anew: what was recorded before there was a reference counts too.
+        """The window of recorded predictions, scored again, so that those recorded before there was a reference count too.
 
         Raises:
             BadInput: the recorded rows are not of the reference's learner.

@@ -1,1 +1,1 @@
-"""When a pass is due, and whether everyone is still running."""
+"""When the monitor's jobs run: APScheduler's timetable, due times shared by every monitor, and the heartbeat of processes."""

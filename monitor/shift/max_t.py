@@ -1,4 +1,4 @@
-"""Many statistics, one error rate: each is weighed against the same draws of a world in which nothing has changed.
+"""The max-T test: many statistics, one error rate, judged against the same draws under the null hypothesis.
 
 Every statistic is a function of one vector, the gap between two means of features. Draws of that gap under the null
 (permutations of rows, or normal ones where only sums are known) give each statistic's own law, and the law of the most
@@ -10,23 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import gammaincc, gammaln
 
-from monitor.reference.rows import Floats32
-from monitor.shift.row_features import Block, Kind
+from monitor.reference.rows import Floats, Floats32
+from monitor.shift.row_features import BlockStatistic, FeatureBlock
 
-Floats = npt.NDArray[np.float64]
-
-_SMALLEST = 1e-290
+_SMALLEST_SURVIVAL = 1e-290
 
 
 @dataclass(frozen=True)
 class GroupPValue:
-    """What a group of statistics says.
+    """The p-value of a group of statistics.
 
-    `p_value` is of the group alone, `adjusted` of the group among all groups; `strongest` names its most surprising
-    statistic and `statistic` is that one's value.
+    Attributes:
+        p_value: of the group alone.
+        adjusted: of the group among all groups.
+        strongest: the block with its most surprising statistic.
+        statistic: that statistic's value.
     """
 
     p_value: float
@@ -37,54 +37,54 @@ class GroupPValue:
 
 @dataclass(frozen=True)
 class MaxTResult:
-    """All groups together: `p_value` is the smallest adjusted one."""
+    """All groups together: `p_value` is the smallest adjusted one, and `draws` how many draws it was judged against."""
 
     p_value: float
     groups: dict[str, GroupPValue]
     draws: int
 
 
-def max_t_test(gaps: Floats32, blocks: Sequence[Block], groups: Mapping[str, Sequence[str]]) -> MaxTResult:
-    """Weigh the gap that was seen among draws.
+def max_t_test(gaps: Floats32, blocks: Sequence[FeatureBlock], groups: Mapping[str, Sequence[str]]) -> MaxTResult:
+    """Judge the observed gap among draws of it under the null hypothesis (Westfall & Young 1993).
 
     Args:
-        gaps: the gap that was seen, then draws of it under the null, shape `(1 + draws, f)`.
-        blocks: where the statistics lie.
+        gaps: the observed gap, then draws of it under the null, shape `(1 + draws, f)`.
+        blocks: the columns of each statistic.
         groups: names of blocks that answer one question, by the question's name.
     """
     by_name = {block.name: statistic(gaps, block) for block in blocks}
     surprise = {name: _surprise(values) for name, values in by_name.items()}
     strongest = {name: np.max([surprise[block] for block in members], axis=0) for name, members in groups.items()}
-    over_all = np.max(list(strongest.values()), axis=0)
-    found = {}
+    over_groups = np.max(list(strongest.values()), axis=0)
+    p_values = {}
     for name, members in groups.items():
-        first = max(members, key=lambda block: surprise[block][0])
-        found[name] = GroupPValue(
+        most_surprising = max(members, key=lambda block: surprise[block][0])
+        p_values[name] = GroupPValue(
             p_value=_rank(strongest[name], strongest[name][0]),
-            adjusted=_rank(over_all, strongest[name][0]),
-            strongest=first,
-            statistic=float(by_name[first][0]),
+            adjusted=_rank(over_groups, strongest[name][0]),
+            strongest=most_surprising,
+            statistic=float(by_name[most_surprising][0]),
         )
-    return MaxTResult(_rank(over_all, over_all[0]), found, len(gaps) - 1)
+    return MaxTResult(_rank(over_groups, over_groups[0]), p_values, len(gaps) - 1)
 
 
-def statistic(gaps: Floats32, block: Block) -> Floats:
-    """One statistic of each gap, shape `(1 + draws,)`."""
-    part = gaps[:, block.columns]
-    if block.kind is Kind.SQUARES:
-        values = np.einsum("ij,ij,j->i", part, part, block.weights, optimize=True)
-    elif block.kind is Kind.LARGEST:
-        values = np.abs(part * block.weights).max(axis=1)
+def statistic(gaps: Floats32, block: FeatureBlock) -> Floats:
+    """The block's statistic of each gap `(1 + draws, f)`, shape `(1 + draws,)`."""
+    columns = gaps[:, block.columns]
+    if block.statistic is BlockStatistic.SUM_OF_SQUARES:
+        values = np.einsum("ij,ij,j->i", columns, columns, block.weights, optimize=True)
+    elif block.statistic is BlockStatistic.LARGEST:
+        values = np.abs(columns * block.weights).max(axis=1)
     else:
-        values = np.maximum((part * block.weights).max(axis=1), 0.0)
-    found: Floats = values.astype(np.float64)
-    return found
+        values = np.maximum((columns * block.weights).max(axis=1), 0.0)
+    statistics: Floats = values.astype(np.float64)
+    return statistics
 
 
 def _surprise(values: Floats) -> Floats:
     """−log of how rare each value is by a gamma law of the same mean and variance, so that statistics compare.
 
-    Fitted to the seen value and the draws alike: a symmetric function of them all, which keeps the test exact.
+    Fitted to the observed value and the draws alike: a symmetric function of them all, which keeps the test exact.
     """
     mean, variance = values.mean(), values.var()
     if variance <= 1e-24 * max(mean, 1e-300) ** 2 or mean <= 0:
@@ -94,9 +94,9 @@ def _surprise(values: Floats) -> Floats:
 
 
 def gamma_surprise(values: Floats, shape: float) -> Floats:
-    """−log P(X ≥ value) of a gamma law of scale 1, as `scipy.stats.gamma.logsf` has it at several times the cost."""
+    """−log P(X ≥ value) of a gamma law of scale 1, at a fraction of the cost of `scipy.stats.gamma.logsf`."""
     survival = gammaincc(shape, values)
-    far = survival < _SMALLEST
+    far = survival < _SMALLEST_SURVIVAL
     surprise: Floats = -np.log(np.where(far, 1.0, survival))
     # Γ(a, x) ≈ xᵃ e⁻ˣ / (x − a + 1), which so far out is as good.
     x = values[far]
@@ -104,6 +104,6 @@ def gamma_surprise(values: Floats, shape: float) -> Floats:
     return surprise
 
 
-def _rank(draws: Floats, seen: float) -> float:
-    """The share of draws, the seen one among them, that are at least as surprising."""
-    return float((draws >= seen).mean())
+def _rank(values: Floats, observed: float) -> float:
+    """The share of values, the observed one among them, that are at least as large."""
+    return float((values >= observed).mean())

@@ -1,4 +1,4 @@
-"""Numbers of one row whose means tell two samples apart. They add up, so that sums of minutes and gateways do too.
+"""Features of one row whose means tell two samples apart. Their sums over minutes and gateways can be added.
 
 The map is fixed by the rows of the reference and a seed: the same for every window, gateway and minute.
 """
@@ -10,11 +10,10 @@ from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.distance import pdist
 
 from monitor.reference.profile import Reference
-from monitor.reference.rows import Floats32, Rows
+from monitor.reference.rows import Floats, Floats32, Rows
 from monitor.reference.scorers.base import unit_rows
 from monitor.reference.scorers.neighbours import WhitenedNeighbours
 
@@ -33,29 +32,39 @@ _SEED = 20_261_123
 DRAWS_OF_SUMS = 999
 
 
-class Kind(Enum):
-    """How the gap between two means over a block becomes one statistic."""
+class BlockStatistic(Enum):
+    """How the gap between two means, over the columns of a block, becomes one statistic."""
 
-    SQUARES = "sum of squares"
+    SUM_OF_SQUARES = "sum of squares"
     LARGEST = "largest"
-    UPWARD = "largest upward"
+    LARGEST_UPWARD = "largest upward"
 
 
 @dataclass(frozen=True)
-class Block:
-    """Columns that belong together, and their weights `(columns,)` in the statistic."""
+class FeatureBlock:
+    """Columns that make one statistic together.
+
+    Attributes:
+        name: the statistic's name, such as "mmd 1" or "ks confidence".
+        columns: of the features.
+        statistic: how the gap over these columns becomes one number.
+        weights: of the columns in the statistic, shape `(columns,)`.
+    """
 
     name: str
     columns: slice
-    kind: Kind
+    statistic: BlockStatistic
     weights: Floats32
 
+
+# The values of a block's columns `(n, columns)`, with its name and statistic.
+_BlockValues = tuple[str, BlockStatistic, Floats32]
 
 _FEATURES: "WeakKeyDictionary[Reference, RowFeatures]" = WeakKeyDictionary()
 
 
 def features_of(reference: Reference) -> "RowFeatures":
-    """The map that a reference fixes; made once for each."""
+    """The map from rows to features that a reference fixes; made once for each reference."""
     features = _FEATURES.get(reference)
     if features is None:
         features = _FEATURES[reference] = RowFeatures(reference)
@@ -70,61 +79,65 @@ class RowFeatures:
         self._compared_rows = reference.held_out
         self._scorer_names = tuple(reference.scorers)
         rng = np.random.default_rng(_SEED)
-        held_out = reference.mapped_by or reference.held_out
+        held_out = reference.feature_map_rows or reference.held_out
         z = unit_rows(held_out.embeddings)
-        few = z if len(z) <= _MEDIAN_ROWS else z[rng.choice(len(z), _MEDIAN_ROWS, replace=False)]
-        median = float(np.median(pdist(few))) if len(few) > 1 else 1.0
+        sample = z if len(z) <= _MEDIAN_ROWS else z[rng.choice(len(z), _MEDIAN_ROWS, replace=False)]
+        median = float(np.median(pdist(sample))) if len(sample) > 1 else 1.0
         d = z.shape[1]
         scales = np.repeat(np.array(BANDWIDTHS), FOURIER_FEATURES) * (median or 1.0)
         self._frequencies = (rng.normal(size=(d, scales.size)) / scales).astype(np.float32)
         self._phases = rng.uniform(0, 2 * np.pi, scales.size).astype(np.float32)
         whitened = reference.scorers[WhitenedNeighbours.name]
         assert isinstance(whitened, WhitenedNeighbours)
-        self._white = whitened.space
+        self._whitened = whitened.space
         probabilities = held_out.probabilities
         if probabilities is not None:
             mean = probabilities.mean(axis=0)
             self._classes = np.argsort(-mean, kind="stable")[:CLASSES]
-            self._watched = self._classes[:PROBABILITY_CLASSES]
+            self._probability_classes = self._classes[:PROBABILITY_CLASSES]
             quantiles = np.linspace(0, 1, PROBABILITY_BINS + 2)[1:-1]
-            self._probability_edges = np.quantile(probabilities[:, self._watched], quantiles, axis=0).T
+            self._probability_edges = np.quantile(probabilities[:, self._probability_classes], quantiles, axis=0).T
             assert held_out.confidences is not None
             edges = np.linspace(0, 1, CONFIDENCE_BINS + 2)[1:-1]
             self._confidence_edges = np.quantile(held_out.confidences, edges)
         self._score_edges = np.r_[np.quantile(held_out.scores, SCORE_QUANTILES), reference.threshold]
 
     @cached_property
-    def blocks(self) -> tuple[Block, ...]:
-        """Where each block lies, with weights from the spread of the held-out rows."""
-        found, start = [], 0
-        for name, kind, values in self._parts(self._compared_rows):
+    def blocks(self) -> tuple[FeatureBlock, ...]:
+        """The blocks of columns, with weights from the spread of the held-out rows."""
+        blocks, start = [], 0
+        for name, statistic, values in self._block_values(self._compared_rows):
             spread = values.var(axis=0, dtype=np.float64)
             width = values.shape[1]
-            # Where held-out rows don't vary, one row in as many as there are would not be surprising.
-            floor = max(1.0 / len(values), 1e-6) if kind is not Kind.SQUARES or name == "classes" else 1e-9
+            # Where m held-out rows don't vary, one window row in m that does would not be surprising.
+            floor = (
+                max(1.0 / len(values), 1e-6)
+                if statistic is not BlockStatistic.SUM_OF_SQUARES or name == "classes"
+                else 1e-9
+            )
             weights = np.ones(width) if name.startswith("mmd") else 1 / np.maximum(spread, floor)
-            weights = weights if kind is Kind.SQUARES else np.sqrt(weights)
+            weights = weights if statistic is BlockStatistic.SUM_OF_SQUARES else np.sqrt(weights)
             if name.startswith("ks"):
                 # Plain distances, as Kolmogorov and Smirnov have them: the middle counts as much as the tails.
                 weights = np.ones(width)
-            found.append(Block(name, slice(start, start + width), kind, weights.astype(np.float32)))
+            blocks.append(FeatureBlock(name, slice(start, start + width), statistic, weights.astype(np.float32)))
             start += width
-        return tuple(found)
+        return tuple(blocks)
 
     @cached_property
     def sha256(self) -> str:
-        """What the map is known by: sums of two maps can't be added."""
-        # Their squares are added up too, which they were not under the name without this word.
+        """The map's identity: sums of features can only be added where they were made by one map."""
+        # The word marks that sums of squares are kept too; hashes without it are of older sums, which lack them.
         digest = hashlib.sha256(
             b"squares" + self._frequencies.tobytes() + self._phases.tobytes() + self._score_edges.tobytes()
         )
-        for part in (self._white.basis, self._white.scales, self._white.centre):
-            digest.update(part.tobytes())
+        for array in (self._whitened.basis, self._whitened.scales, self._whitened.centre):
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
     @cached_property
     def normal_draws(self) -> Floats32:
-        """Normal draws with the covariance of the held-out rows' features, `(999, f)`: what chance alone would do."""
+        """Normal draws with the covariance of the held-out rows' features, `(999, f)`: their variation by chance alone."""
         m = len(self.held_out)
         rng = np.random.default_rng(_SEED + 1)
         # A random combination of the rows has their covariance, and costs no square root of a matrix.
@@ -139,66 +152,85 @@ class RowFeatures:
     @cached_property
     def held_out(self) -> Floats32:
         """The features of the held-out rows, `(m, f)`, about their own mean."""
-        centred: Floats32 = self._raw(self._compared_rows) - self.centre
+        centred: Floats32 = self._uncentred(self._compared_rows) - self.centre
         return centred
 
     @cached_property
     def centre(self) -> Floats32:
-        """Their mean `(f,)`."""
-        mean: Floats32 = self._raw(self._compared_rows).mean(axis=0, dtype=np.float64).astype(np.float32)
+        """The mean of the held-out rows' features `(f,)`."""
+        mean: Floats32 = self._uncentred(self._compared_rows).mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 
     def rows(self, rows: Rows) -> Floats32:
         """The features of any rows, `(n, f)`, about the mean of the held-out ones."""
-        centred: Floats32 = self._raw(rows) - self.centre
-        # A row that is not finite says nothing but that it is strange.
-        silent = np.ones(self.width, np.bool_)
+        centred: Floats32 = self._uncentred(rows) - self.centre
+        # A row that is not finite counts in the statistics of OOD scores only.
+        ignored = np.ones(self.width, np.bool_)
         for block in self.blocks:
-            silent[block.columns] = not block.name.endswith(("score", "tail", "parts"))
-        centred[np.ix_(~rows.finite, silent)] = 0
+            ignored[block.columns] = not block.name.endswith(("score", "tail", "parts"))
+        centred[np.ix_(~rows.finite, ignored)] = 0
         return centred
 
-    def _raw(self, rows: Rows) -> Floats32:
-        raw: Floats32 = np.concatenate([values for _, _, values in self._parts(rows)], axis=1)
-        return raw
+    def _uncentred(self, rows: Rows) -> Floats32:
+        features: Floats32 = np.concatenate([values for _, _, values in self._block_values(rows)], axis=1)
+        return features
 
-    def _parts(self, rows: Rows) -> list[tuple[str, Kind, Floats32]]:
+    def _block_values(self, rows: Rows) -> list[_BlockValues]:
         embeddings = np.where(rows.finite[:, None], rows.embeddings, np.float32(0))
-        unit = unit_rows(embeddings)
-        waves = unit @ self._frequencies
-        waves += self._phases
-        np.cos(waves, out=waves)
-        waves *= np.float32(np.sqrt(2 / FOURIER_FEATURES))
-        parts: list[tuple[str, Kind, Floats32]] = [
-            (f"mmd {bandwidth:g}", Kind.SQUARES, waves[:, place * FOURIER_FEATURES :][:, :FOURIER_FEATURES])
-            for place, bandwidth in enumerate(BANDWIDTHS)
+        return [
+            *self._fourier_blocks(embeddings),
+            self._whitened_block(embeddings),
+            *self._probability_blocks(rows),
+            *self._score_blocks(rows),
         ]
+
+    def _fourier_blocks(self, embeddings: Floats32) -> list[_BlockValues]:
+        """Random Fourier features (Rahimi & Recht 2007), a block for each bandwidth: their gap is the MMD."""
+        fourier = unit_rows(embeddings) @ self._frequencies
+        fourier += self._phases
+        np.cos(fourier, out=fourier)
+        fourier *= np.float32(np.sqrt(2 / FOURIER_FEATURES))
+        return [
+            (
+                f"mmd {bandwidth:g}",
+                BlockStatistic.SUM_OF_SQUARES,
+                fourier[:, index * FOURIER_FEATURES :][:, :FOURIER_FEATURES],
+            )
+            for index, bandwidth in enumerate(BANDWIDTHS)
+        ]
+
+    def _whitened_block(self, embeddings: Floats32) -> _BlockValues:
         # One row far away must not drown the others.
-        white = np.clip(self._white.coordinates(embeddings)[0], -LARGEST_DEVIATION, LARGEST_DEVIATION)
-        parts.append(("whitened mean", Kind.SQUARES, white))
-        if rows.probabilities is not None and rows.class_indices is not None and rows.confidences is not None:
-            predicted = (rows.class_indices[:, None] == self._classes).astype(np.float32)
-            watched = rows.probabilities[:, self._watched]
-            above = (watched[:, :, None] >= self._probability_edges).reshape(len(rows), -1)
-            parts += [
-                ("classes", Kind.SQUARES, predicted),
-                ("mean softmax", Kind.SQUARES, rows.probabilities[:, self._classes]),
-                ("ks softmax", Kind.LARGEST, above.astype(np.float32)),
-                ("ks confidence", Kind.LARGEST, _above(rows.confidences, self._confidence_edges)),
-            ]
-        scores = _above(rows.scores, self._score_edges)
+        whitened = np.clip(self._whitened.coordinates(embeddings)[0], -LARGEST_DEVIATION, LARGEST_DEVIATION)
+        return "whitened mean", BlockStatistic.SUM_OF_SQUARES, whitened
+
+    def _probability_blocks(self, rows: Rows) -> list[_BlockValues]:
+        if rows.probabilities is None or rows.class_indices is None or rows.confidences is None:
+            return []
+        predicted = (rows.class_indices[:, None] == self._classes).astype(np.float32)
+        probabilities = rows.probabilities[:, self._probability_classes]
+        above = (probabilities[:, :, None] >= self._probability_edges).reshape(len(rows), -1)
+        return [
+            ("classes", BlockStatistic.SUM_OF_SQUARES, predicted),
+            ("mean softmax", BlockStatistic.SUM_OF_SQUARES, rows.probabilities[:, self._classes]),
+            ("ks softmax", BlockStatistic.LARGEST, above.astype(np.float32)),
+            ("ks confidence", BlockStatistic.LARGEST, _above(rows.confidences, self._confidence_edges)),
+        ]
+
+    def _score_blocks(self, rows: Rows) -> list[_BlockValues]:
+        above = _above(rows.scores, self._score_edges)
         body = SCORE_QUANTILES.size - 6
         capped = [
             np.minimum(part, LARGEST_PART) for part in (*(rows.parts[name] for name in self._scorer_names), rows.scores)
         ]
-        parts += [
-            ("ks score", Kind.LARGEST, scores[:, :body]),
-            ("score tail", Kind.UPWARD, scores[:, body:]),
-            ("score parts", Kind.UPWARD, np.stack(capped, axis=1).astype(np.float32)),
+        return [
+            ("ks score", BlockStatistic.LARGEST, above[:, :body]),
+            ("score tail", BlockStatistic.LARGEST_UPWARD, above[:, body:]),
+            ("score parts", BlockStatistic.LARGEST_UPWARD, np.stack(capped, axis=1).astype(np.float32)),
         ]
-        return parts
 
 
-def _above(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> Floats32:
+def _above(values: Floats, edges: Floats) -> Floats32:
+    """1 where a value of `(n,)` is at or above an edge of `(e,)`, else 0, shape `(n, e)`."""
     above: Floats32 = (values[:, None] >= edges).astype(np.float32)
     return above

@@ -1,28 +1,34 @@
-"""How well the best single direction tells two samples apart: an effect size a person can read."""
+"""An effect size that a person can read: how well the best single direction separates two samples."""
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import roc_auc_score
 
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
+from monitor.reference.rows import Floats, Floats32
 
 
 def separability(reference: Floats32, window: Floats32, rng: np.random.Generator) -> float:
-    """How well the best linear direction tells the samples apart: cross-fitted AUC, 0.5 = not at all, 1 = wholly.
+    """The cross-fitted AUC of the best linear direction between two samples: 0.5 = not separated, 1 = completely.
 
     The direction (Fisher 1936, covariance shrunk by Ledoit & Wolf 2004) is learned on one half and judged on the other.
+
+    Args:
+        reference: shape `(m, d)`.
+        window: shape `(n, d)`.
+        rng: of the halves.
+
+    Returns:
+        At least 0.5; 0.5 where a sample has fewer than four rows.
     """
     if min(len(reference), len(window)) < 4:
         return 0.5
-    halves = [_halves(rows, rng) for rows in (reference, window)]
+    reference_halves, window_halves = _halves(reference, rng), _halves(window, rng)
     areas = []
-    for learn, judge in ((0, 1), (1, 0)):
-        direction = _fisher_direction(halves[0][learn], halves[1][learn])
-        values = np.concatenate([halves[0][judge] @ direction, halves[1][judge] @ direction])
-        truth = np.concatenate([np.zeros(len(halves[0][judge])), np.ones(len(halves[1][judge]))])
-        areas.append(float(roc_auc_score(truth, values)))
+    for fitted, judged in ((0, 1), (1, 0)):
+        direction = _fisher_direction(reference_halves[fitted], window_halves[fitted])
+        values = np.concatenate([reference_halves[judged] @ direction, window_halves[judged] @ direction])
+        is_window = np.concatenate([np.zeros(len(reference_halves[judged])), np.ones(len(window_halves[judged]))])
+        areas.append(float(roc_auc_score(is_window, values)))
     return max(0.5, float(np.mean(areas)))
 
 
@@ -42,7 +48,7 @@ def _halves(rows: Floats32, rng: np.random.Generator) -> tuple[Floats, Floats]:
 
 
 def sample(rows: Floats32, at_most: int, rng: np.random.Generator) -> Floats32:
-    """At most so many rows, drawn uniformly, in their order."""
+    """At most so many of the rows, drawn uniformly, in their order."""
     if rows.shape[0] <= at_most:
         return rows
     return rows[np.sort(rng.choice(rows.shape[0], at_most, replace=False))]

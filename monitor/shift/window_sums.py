@@ -1,6 +1,5 @@
-"""Windows known by their sums alone: a row's features add up, and a window's mean is all that the statistics need."""
+"""Sums over the rows of a window, which replace the rows: the statistics need no more than the mean of the features."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +16,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class WindowSums:
-    """Sums over the rows of a window: how many, how many flagged, their features `(f,)` and the squares of these `(f,)`.
-    They add up.
+    """Sums over the rows of a window; those of two windows can be added.
 
-    `features_sha256` names the map from rows to features; only sums of one map can be added.
+    Attributes:
+        features_sha256: names the map from rows to features; only sums of one map can be added.
+        count: how many rows.
+        flagged: how many of them are flagged.
+        features: the sum of their features, shape `(f,)`.
+        squares: the sum of the squares of their features, shape `(f,)`.
     """
 
     features_sha256: str
@@ -36,25 +39,28 @@ class WindowSums:
         flagged = int((rows.scores >= reference.threshold).sum())
         return cls(features_of(reference).sha256, len(rows), flagged, features, squares)
 
-    @classmethod
-    def nothing(cls, reference: Reference) -> "WindowSums":
-        """The sums of no rows."""
-        found = features_of(reference)
-        return cls(found.sha256, 0, 0, np.zeros(found.width), np.zeros(found.width))
-
     @property
     def variances(self) -> Floats:
-        """Of the features, `(f,)`."""
+        """The variances of the features, shape `(f,)`; `count` > 0."""
         return np.maximum(self.squares / self.count - (self.features / self.count) ** 2, 0.0)
 
     def __add__(self, other: "WindowSums") -> "WindowSums":
-        return self._with(other, 1)
+        """The sums of the rows of both.
+
+        Raises:
+            BadInput: they are of another reference.
+        """
+        return self._combined(other, 1)
 
     def __sub__(self, other: "WindowSums") -> "WindowSums":
-        """The sums of the rows that are not among the other's, which must be some of these."""
-        return self._with(other, -1)
+        """The sums of the rows that are not in the other window, whose rows must all be in this one.
 
-    def _with(self, other: "WindowSums", sign: int) -> "WindowSums":
+        Raises:
+            BadInput: they are of another reference.
+        """
+        return self._combined(other, -1)
+
+    def _combined(self, other: "WindowSums", sign: int) -> "WindowSums":
         if self.features_sha256 != other.features_sha256:
             raise BadInput("Sums of different references can't be added.", field="sums")
         return WindowSums(
@@ -67,21 +73,13 @@ class WindowSums:
 
 
 def addends(reference: Reference, rows: Rows) -> Floats:
-    """What is added up of each row: its features, then the squares of these, `(n, 2 f)`."""
-    found = features_of(reference)
-    raw = (found.rows(rows) + found.centre).astype(np.float64)
-    return np.concatenate([raw, raw**2], axis=1)
-
-
-def total(parts: Iterable[WindowSums], reference: Reference) -> WindowSums:
-    """All of them together."""
-    whole = WindowSums.nothing(reference)
-    for part in parts:
-        whole = whole + part
-    return whole
+    """What is summed over rows: the features of each row, then the squares of these, shape `(n, 2 f)`."""
+    features = features_of(reference)
+    uncentred = (features.rows(rows) + features.centre).astype(np.float64)
+    return np.concatenate([uncentred, uncentred**2], axis=1)
 
 
 def sums_of(reference: Reference, rollup: Rollup) -> WindowSums:
-    """The sums of a rollup that was added up by the reference's map (`monitor.history.aggregate`)."""
+    """The sums in a rollup that was made with the reference's map (`monitor.history.aggregate`)."""
     features, squares = np.split(rollup.features, 2)
     return WindowSums(features_of(reference).sha256, rollup.count, rollup.flagged, features, squares)

@@ -1,27 +1,12 @@
-"""The one shape of a report section: plain values from what was watched, and their drawing."""
+"""The one shape of a report section: plain values of a judged window, and their drawing."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Protocol
-from uuid import UUID
 
-from monitor.passes.monitor_pass import PassResult
-from store.recording.batches import RawInput
-from store.repositories.predictions import FlaggedCount
+from monitor.history.report_material import JudgedWindow, ReportMaterial
 
 Values = dict[str, Any]
-
-
-class Record(Protocol):
-    """What a section may look up of the window's predictions; the store's predictions are one."""
-
-    def raw_inputs(self, ids: Sequence[UUID]) -> dict[UUID, RawInput]:
-        """The kept inputs among these predictions."""
-        ...
-
-    def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
-        """Flagged predictions in equal stretches of time; none for a window without times."""
-        ...
+# Longer names of classes are cut in drawings.
+_NAME_CHARACTERS = 14
 
 
 class Section(Protocol):
@@ -31,10 +16,15 @@ class Section(Protocol):
     title: str
     lead: str
 
-    def values(self, watched: PassResult, record: Record) -> Values | None:
-        """The numbers, as JSON can hold them; None where this section has nothing to show."""
+    def values(self, window: JudgedWindow, material: ReportMaterial) -> Values | None:
+        """What is drawn, as JSON can hold it; None where this section has nothing to show."""
         ...
 
     def draw(self, values: Values) -> str:
-        """The numbers as HTML, escaped."""
+        """The values as HTML, escaped."""
         ...
+
+
+def shortened(name: str) -> str:
+    """A name that fits beside a drawing."""
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"

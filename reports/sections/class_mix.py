@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from monitor.passes.monitor_pass import PassResult
+from monitor.history.report_material import JudgedWindow, ReportMaterial
 from reports import svg
-from reports.sections.base import Record, Section, Values
+from reports.sections.base import Section, Values, shortened
 
 CLASSES = 20
-ROW = 26
+ROW_HEIGHT = 26
 
 
 class ClassMix(Section):
@@ -15,45 +15,48 @@ class ClassMix(Section):
     title = "Predicted classes"
     lead = "The share of each predicted class: grey in held-out training data, colour in production."
 
-    def values(self, watched: PassResult, record: Record) -> Values | None:
-        reference, recorded = watched.reference, watched.recorded
+    def values(self, window: JudgedWindow, material: ReportMaterial) -> Values | None:
+        reference, recorded = window.reference, window.recorded
         if reference is None or reference.held_out.class_indices is None or reference.held_out.logits is None:
             return None
-        now = recorded.class_indices[recorded.class_indices >= 0]
-        if now.size == 0:
+        predicted = recorded.class_indices[recorded.class_indices >= 0]
+        if predicted.size == 0:
             return None
         number = reference.held_out.logits.shape[1]
-        names = watched.model.classes or [str(place) for place in range(number)]
-        before = np.bincount(reference.held_out.class_indices, minlength=number) / reference.held_out.class_indices.size
-        shares = np.bincount(now, minlength=number) / now.size
+        names = window.model.classes or [str(index) for index in range(number)]
+        held_out = reference.held_out.class_indices
+        training_shares = np.bincount(held_out, minlength=number) / held_out.size
+        window_shares = np.bincount(predicted, minlength=number) / predicted.size
         # Of many classes, those that moved most; in the learner's order.
-        chosen = np.sort(np.argsort(-np.abs(shares - before), kind="stable")[:CLASSES])
+        moved_most = np.argsort(-np.abs(window_shares - training_shares), kind="stable")
+        chosen = np.sort(moved_most[:CLASSES])
         return {
             "left_out": number - len(chosen),
             "classes": [
-                {"name": names[place], "training": float(before[place]), "window": float(shares[place])}
-                for place in chosen
+                {"name": names[index], "training": float(training_shares[index]), "window": float(window_shares[index])}
+                for index in chosen
             ],
         }
 
     def draw(self, values: Values) -> str:
-        classes = values["classes"]
-        bottom = len(classes) * ROW + 4
-        x = svg.Scale(0, max(max(one["training"], one["window"]) for one in classes) * 1.02, 110, svg.WIDTH - 104)
+        shares = values["classes"]
+        largest = max(max(share["training"], share["window"]) for share in shares)
+        x = svg.Scale(0, largest * 1.02, 110, svg.WIDTH - 104)
         parts = []
-        for place, one in enumerate(classes):
-            top = place * ROW + 4
-            name = one["name"] if len(one["name"]) <= 14 else one["name"][:13] + "…"
-            parts.append(svg.text(102, top + 15, name, class_="tick", text_anchor="end"))
-            hints = {side: f"{one['name']}: {one[side]:.1%} of {side}" for side in ("training", "window")}
-            parts.append(svg.bar(110, top, x(one["training"]) - 110, 9, "training", hints["training"]))
-            parts.append(svg.bar(110, top + 10, x(one["window"]) - 110, 9, "window", hints["window"]))
-            change = one["window"] - one["training"]
-            end = max(x(one["training"]), x(one["window"])) + 6
-            parts.append(svg.text(end, top + 15, f"{change * 100:+.0f} pp", class_="tick"))
-        note = (
-            f"<p class='note'>The {values['left_out']} classes that moved least are left out.</p>"
-            if values["left_out"]
-            else ""
-        )
-        return svg.figure(bottom, "".join(parts), self.title) + note
+        for index, share in enumerate(shares):
+            parts += _draw_class(share, x, top=index * ROW_HEIGHT + 4)
+        drawing = svg.figure(len(shares) * ROW_HEIGHT + 4, "".join(parts), self.title)
+        if not values["left_out"]:
+            return drawing
+        return f"{drawing}<p class='note'>The {values['left_out']} classes that moved least are left out.</p>"
+
+
+def _draw_class(share: Values, x: svg.Scale, top: int) -> list[str]:
+    training, window = share["training"], share["window"]
+    hints = {side: f"{share['name']}: {share[side]:.1%} of {side}" for side in ("training", "window")}
+    return [
+        svg.text(102, top + 15, shortened(share["name"]), class_="tick", text_anchor="end"),
+        svg.bar(110, top, x(training) - 110, 9, "training", hints["training"]),
+        svg.bar(110, top + 10, x(window) - 110, 9, "window", hints["window"]),
+        svg.text(max(x(training), x(window)) + 6, top + 15, f"{(window - training) * 100:+.0f} pp", class_="tick"),
+    ]

@@ -6,51 +6,54 @@ from html import escape
 import numpy as np
 import orjson
 
-from monitor.passes.monitor_pass import PassResult
+from monitor.history.report_material import JudgedWindow, ReportMaterial
+from monitor.reference.content import Examples
 from reports.pictures import data_uri, thumbnail_uri
-from reports.sections.base import Record, Values
+from reports.sections.base import Values
 from store.recording.batches import RawInput
 
 COLUMNS = 8
 CHARACTERS = 400
 
 
-def inputs_at(watched: PassResult, record: Record, places: Sequence[int]) -> list[Values]:
-    """The inputs at these places of the window's rows, as plain values."""
-    reference, recorded = watched.reference, watched.recorded
-    if not len(places):
+def input_values(window: JudgedWindow, material: ReportMaterial, row_indices: Sequence[int]) -> list[Values]:
+    """The inputs at these rows of the window, as plain values."""
+    if not row_indices:
         return []
-    inputs = record.raw_inputs([recorded.ids[place] for place in places])
-    examples = None if reference is None else reference.examples
-    nearest = None if examples is None else examples.nearest(recorded.embeddings[list(places)])
-    shown = []
-    for rank, place in enumerate(places):
-        raw = inputs.get(recorded.ids[place])
-        picture = thumbnail_uri(raw.content) if raw and raw.media_type.startswith("image/") else None
+    recorded = window.recorded
+    examples = None if window.reference is None else window.reference.examples
+    nearest = None if examples is None else examples.nearest(recorded.embeddings[list(row_indices)])
+    inputs = []
+    for rank, row_index in enumerate(row_indices):
+        raw = material.raw_inputs.get(recorded.ids[row_index])
         row = None if raw is None else _row(raw)
-        example = None
-        if examples is not None and nearest is not None:
-            at = int(nearest[rank])
-            example = {
-                "caption": examples.captions[at],
-                "picture": data_uri(examples.pictures[at]) if examples.pictures else None,
-            }
-        shown.append(
+        inputs.append(
             {
-                "id": str(recorded.ids[place]),
-                "prediction": recorded.predictions[place],
-                "confidence": _or_none(recorded.confidences[place]),
-                "score": _or_none(recorded.scores[place]),
-                "p_value": _or_none(recorded.p_values[place]),
-                "flagged": bool(recorded.flagged[place]),
-                "picture": picture,
-                "tags": {str(name): str(value) for name, value in recorded.tags[place].items()},
+                "id": str(recorded.ids[row_index]),
+                "prediction": recorded.predictions[row_index],
+                "confidence": _finite_or_none(recorded.confidences[row_index]),
+                "score": _finite_or_none(recorded.scores[row_index]),
+                "p_value": _finite_or_none(recorded.p_values[row_index]),
+                "flagged": bool(recorded.flagged[row_index]),
+                "picture": thumbnail_uri(raw.content) if raw and raw.media_type.startswith("image/") else None,
+                "tags": {str(name): str(value) for name, value in recorded.tags[row_index].items()},
                 "row": None if row is None else {str(name): row[name] for name in list(row)[:COLUMNS]},
-                "example": example,
+                "example": None
+                if examples is None or nearest is None
+                else _example_values(examples, int(nearest[rank])),
                 "kept": raw is not None,
             }
         )
-    return shown
+    return inputs
+
+
+def draw_inputs(inputs: Sequence[Values]) -> str:
+    """A gallery of cards, one for each input."""
+    if not inputs:
+        return ""
+    any_kept = any(values["kept"] for values in inputs)
+    note = "" if any_kept else "<p class='note'>The inputs themselves were not kept, or are forgotten.</p>"
+    return f'<div class="gallery">{"".join(_draw_card(values) for values in inputs)}</div>{note}'
 
 
 def _row(raw: RawInput) -> Values | None:
@@ -60,37 +63,38 @@ def _row(raw: RawInput) -> Values | None:
     return row
 
 
-def cards(inputs: Sequence[Values]) -> str:
-    """A gallery of them."""
-    if not inputs:
-        return ""
-    kept = any(one["kept"] for one in inputs)
-    note = "" if kept else "<p class='note'>The inputs themselves were not kept, or are forgotten.</p>"
-    return f'<div class="gallery">{"".join(_card(one) for one in inputs)}</div>{note}'
+def _example_values(examples: Examples, index: int) -> Values:
+    picture = data_uri(examples.pictures[index]) if examples.pictures else None
+    return {"caption": examples.captions[index], "picture": picture}
 
 
-def _card(one: Values) -> str:
-    mark = '<span class="badge shifted">flagged</span>' if one["flagged"] else '<span class="badge ok">in domain</span>'
-    confidence = "" if one["confidence"] is None else f" · {one['confidence']:.0%} sure"
-    score = "not finite" if one["score"] is None else f"{one['score']:.1f}"
-    tags = "".join(f"<p class='note'>{escape(name)}: {escape(value)}</p>" for name, value in one["tags"].items())
+def _draw_card(values: Values) -> str:
+    badge = '<span class="badge shifted">flagged</span>'
+    if not values["flagged"]:
+        badge = '<span class="badge ok">in domain</span>'
+    confidence = "" if values["confidence"] is None else f" · {values['confidence']:.0%} sure"
+    score = "not finite" if values["score"] is None else f"{values['score']:.1f}"
+    tags = "".join(f"<p class='note'>{escape(name)}: {escape(value)}</p>" for name, value in values["tags"].items())
+    pictures = _draw_content(values) + _draw_example(values["example"])
     return (
-        f'<article class="strange" title="{escape(one["id"])}"><div class="pictures">{_picture(one)}{_example(one)}</div>'
-        f"<p><b>{escape(one['prediction'])}</b>{confidence}</p><p class='note'>OOD score {score} {mark}</p>{tags}</article>"
+        f'<article class="strange" title="{escape(values["id"])}"><div class="pictures">{pictures}</div>'
+        f"<p><b>{escape(values['prediction'])}</b>{confidence}</p><p class='note'>OOD score {score} {badge}</p>{tags}"
+        "</article>"
     )
 
 
-def _picture(one: Values) -> str:
-    if one["picture"]:
-        return f'<img src="{one["picture"]}" alt="input predicted as {escape(one["prediction"])}">'
-    if one["row"]:
-        cells = (f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in one["row"].items())
-        return f"<table>{''.join(cells)}</table>"
+def _draw_content(values: Values) -> str:
+    if values["picture"]:
+        return f'<img src="{values["picture"]}" alt="input predicted as {escape(values["prediction"])}">'
+    if values["row"]:
+        rows = (
+            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in values["row"].items()
+        )
+        return f"<table>{''.join(rows)}</table>"
     return '<span class="nothing">not kept</span>'
 
 
-def _example(one: Values) -> str:
-    example = one["example"]
+def _draw_example(example: Values | None) -> str:
     if example is None or example["picture"] is None:
         return ""
     caption = escape(example["caption"])
@@ -100,5 +104,5 @@ def _example(one: Values) -> str:
     )
 
 
-def _or_none(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from serving.engine.backends import Backend, Program
-from serving.engine.backends.eager import Eager, folded
+from serving.engine.backends.eager import Eager, fold
 from serving.learner.adapters import Adapter, Collated, Item, Limits, adapter_of
-from serving.learner.head import DotProduct, WithEmbedding, weights_of, with_embedding
+from serving.learner.head import DotProduct, WithEmbedding, head_weights, with_embedding
 from serving.learner.loading import LoadedLearner, load
 from serving.learner.outputs import Outputs
 from serving.learner.tasks import task_of
@@ -48,9 +48,11 @@ class Engine:
         self._model = loaded.learner.model.eval()
         try:
             collated = self.adapter.collate([self.adapter.decode(self.adapter.examples()[0])])
-            self._split = with_embedding(self._model, self._after_graph(collated.arguments), embedding_layer)
+            self._with_embedding = with_embedding(
+                self._model, self._apply_graph_steps(collated.arguments), embedding_layer
+            )
             # The learner's own modules, which other backends are compared with.
-            self.own = Eager(self._program(self._split), torch.get_num_threads(), device)
+            self.own = Eager(self._make_program(self._with_embedding), torch.get_num_threads(), device)
             self.backend: Backend = self.own
             first = self.run([self.adapter.decode(self.adapter.examples()[0])])
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
@@ -58,11 +60,11 @@ class Engine:
                 f"The model fails on a plain {self.adapter.application} input: {type(error).__name__}: {error}. "
                 "Does `learn.predict` work on this learner?"
             ) from error
-        self.embedding_layer = self._split.layer if isinstance(self._split, WithEmbedding) else "u∘v"
+        self.embedding_layer = self._with_embedding.layer if isinstance(self._with_embedding, WithEmbedding) else "u∘v"
         self.dimension = first.embedding.shape[1]
         self.head = (
-            weights_of(self._model, self._split.layer, first.embedding, first.logits)
-            if isinstance(self._split, WithEmbedding)
+            head_weights(self._model, self._with_embedding.layer, first.embedding, first.logits)
+            if isinstance(self._with_embedding, WithEmbedding)
             else None
         )
 
@@ -72,9 +74,9 @@ class Engine:
         Args:
             inputs: typical ones, which backends are measured with; by default the adapter's own examples.
         """
-        if isinstance(self._split, DotProduct):
-            return self._program(self._split, inputs)
-        return self._program(WithEmbedding(folded(self._model), self._split.layer), inputs)
+        if isinstance(self._with_embedding, DotProduct):
+            return self._make_program(self._with_embedding, inputs)
+        return self._make_program(WithEmbedding(fold(self._model), self._with_embedding.layer), inputs)
 
     def run(self, items: Sequence[Item]) -> Outputs:
         """One forward pass over decoded items."""
@@ -85,35 +87,36 @@ class Engine:
         with self._lock:
             logits, embedding = self.backend.run(collated.arguments)
         if collated.order is not None:
-            back = np.argsort(collated.order)
-            logits, embedding = logits[back], embedding[back]
+            original_order = np.argsort(collated.order)
+            logits, embedding = logits[original_order], embedding[original_order]
         return self.task.outputs(logits, embedding)
 
     def arguments(self, items: Sequence[Item]) -> list[npt.NDArray[np.float32]]:
-        """What the learner's own model is given for items, for comparing machines."""
+        """What the learner's own model is given for items, to compare this machine with another."""
         with torch.no_grad():
-            given = self._after_graph(self.adapter.collate(items).arguments)
-        return [argument.float().numpy() for argument in given]
+            arguments = self._apply_graph_steps(self.adapter.collate(items).arguments)
+        return [argument.float().numpy() for argument in arguments]
 
     def close(self) -> None:
-        """Leave the model as it was, for learners that go on living in a notebook."""
-        self._split.remove()
+        """Remove what was added to the model, for learners that stay in use in a notebook."""
+        self._with_embedding.remove()
 
     def predict(self, inputs: Sequence[RawInput]) -> Outputs:
         """Decode and run, for callers that have no queue."""
         return self.run([self.adapter.decode(raw) for raw in inputs])
 
-    def _after_graph(self, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    def _apply_graph_steps(self, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """What the model itself is given: the adapter's last steps applied, where a backend runs them with the model."""
         steps = self.adapter.in_graph
         return arguments if steps is None else (steps(*arguments),)
 
-    def _program(self, split: WithEmbedding | DotProduct, inputs: Sequence[RawInput] = ()) -> Program:
-        module: nn.Module = split if self.adapter.in_graph is None else _Whole(self.adapter.in_graph, split)
-        typical, others = (self._batches(raws) for raws in (inputs, self.adapter.examples()))
-        return Program(module.eval(), [*typical, *others], self.adapter.fixed_steps)
+    def _make_program(self, model: WithEmbedding | DotProduct, inputs: Sequence[RawInput] = ()) -> Program:
+        module: nn.Module = model if self.adapter.in_graph is None else _StepsAndModel(self.adapter.in_graph, model)
+        typical, examples = (self._collate_by_shape(raws) for raws in (inputs, self.adapter.examples()))
+        return Program(module.eval(), [*typical, *examples], self.adapter.fixed_steps)
 
-    def _batches(self, raws: Sequence[RawInput]) -> list[tuple[torch.Tensor, ...]]:
-        """Batches of these inputs, of those that fit together: pictures of several sizes may not."""
+    def _collate_by_shape(self, raws: Sequence[RawInput]) -> list[tuple[torch.Tensor, ...]]:
+        """Collated batches of these inputs, one for each shape: pictures of several sizes do not fit into one."""
         batches: dict[Any, list[Item]] = {}
         for raw in raws:
             item = self.adapter.decode(raw)
@@ -138,12 +141,12 @@ def open_engine(
         BadSettings: there is no such device.
         ModelMismatch: its hash is not the expected one.
     """
-    device = _device(settings.device)
+    device = _available_device(settings.device)
     loaded = load(export, expected_sha256=sha256, import_modules=import_modules, announce=announce)
     return Engine(loaded, Limits(settings.maximum_megapixels), embedding_layer=settings.embedding_layer, device=device)
 
 
-def _device(name: str) -> str:
+def _available_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -155,8 +158,8 @@ def _device(name: str) -> str:
     return name
 
 
-class _Whole(nn.Module):
-    """The last steps before the model, and the model."""
+class _StepsAndModel(nn.Module):
+    """The last steps before the model, and the model, as one module."""
 
     def __init__(self, steps: nn.Module, model: nn.Module) -> None:
         super().__init__()

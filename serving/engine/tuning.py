@@ -1,8 +1,8 @@
-"""Which backend and how many threads run a learner fastest on this machine: found by measuring, kept beside the export.
+"""Which backend and how many threads run a learner fastest on this machine: measured, and saved beside the export.
 
 A backend is used only if it answers as the learner's own modules do, on inputs of the adapter: logits and embeddings
 within 1e-4 of their scale, and probabilities within 1e-4. One that is not meant to (bfloat16) is tried only where an
-operator asks for it, who is told how often it agrees.
+operator asks for it; how often it agrees is then measured on inputs that the operator names.
 """
 
 import os
@@ -64,22 +64,22 @@ class Tuning:
     def chosen(self) -> Trial:
         return self.trials[0]
 
-    def within(self, most_threads: int) -> Trial:
-        """The best with no more threads than these, for processes that share the cores."""
-        return next((trial for trial in self.trials if trial.threads <= most_threads), self.chosen)
+    def within(self, maximum_threads: int) -> Trial:
+        """The fastest trial with at most these threads, for processes that share the cores."""
+        return next((trial for trial in self.trials if trial.threads <= maximum_threads), self.chosen)
 
     @classmethod
     def load(cls, path: Path, sha256: str | None) -> "Tuning | None":
-        """What was kept, if it is of this learner on this machine with these libraries."""
+        """What was saved, if it is of this learner, this machine and these libraries; else None."""
         try:
             document = orjson.loads(path.read_bytes())
-            found = cls(document["sha256"], document["machine"], [Trial(**trial) for trial in document["trials"]])
+            tuning = cls(document["sha256"], document["machine"], [Trial(**trial) for trial in document["trials"]])
         except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
             return None
-        return found if found.sha256 == sha256 and found.machine == machine() and found.trials else None
+        return tuning if tuning.sha256 == sha256 and tuning.machine == machine() and tuning.trials else None
 
     def save(self, path: Path) -> None:
-        """Keep it; where the folder is not to be written, the next start measures again."""
+        """Save it; where the folder can't be written to, the next start measures again."""
         try:
             path.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2) + b"\n")
         except OSError:
@@ -87,7 +87,7 @@ class Tuning:
 
 
 def tuning_beside(export: Path) -> Path:
-    """Where a learner's tuning is kept."""
+    """The file that holds the tuning of an export."""
     return export.with_suffix(".tuning.json")
 
 
@@ -118,15 +118,15 @@ def tune(
     """Measure every backend that is eligible, with one thread and with more.
 
     Args:
-        engine: keeps its backend.
+        engine: runs the learner; its backend stays as it is.
         inputs: typical ones to measure with.
-        thorough: also try those that take long to make.
-        approximate: also try those that are not meant to give the learner's own numbers.
+        thorough: also try backends that take long to make.
+        approximate: also try backends that are not meant to give the learner's own numbers.
         seconds_each: how long each is measured.
     """
     program = engine.program(inputs)
     trials = [
-        _trial(engine, program, kind, threads, seconds_each)
+        _measure(engine, program, kind, threads, seconds_each)
         for kind in BACKENDS
         if (thorough or kind.quick) and (approximate or kind.exact)
         for threads in _thread_counts(engine.device)
@@ -174,27 +174,29 @@ def agreement(engine: Engine, trial: Trial, inputs: Sequence[RawInput]) -> Agree
     Raises:
         NotEligible: it can't run here after all.
     """
-    kept = engine.backend
-    same, largest, n = 0, 0.0, 0
+    original_backend = engine.backend
+    same_count, largest, n = 0, 0.0, 0
     try:
         use(engine, trial)
-        theirs = engine.backend
+        chosen_backend = engine.backend
         for start in range(0, len(inputs), _BATCH):
             items = [engine.adapter.decode(raw) for raw in inputs[start : start + _BATCH]]
             engine.backend = engine.own
             own = engine.run(items)
-            engine.backend = theirs
-            other = engine.run(items)
-            same += sum(a == b for a, b in zip(own.predictions, other.predictions, strict=True))
-            numbers = [one.logits if one.probabilities is None else one.probabilities for one in (own, other)]
-            largest = max(largest, float(np.abs(numbers[0] - numbers[1]).max(initial=0.0)))
+            engine.backend = chosen_backend
+            chosen = engine.run(items)
+            same_count += sum(a == b for a, b in zip(own.predictions, chosen.predictions, strict=True))
+            own_numbers, chosen_numbers = (
+                outputs.logits if outputs.probabilities is None else outputs.probabilities for outputs in (own, chosen)
+            )
+            largest = max(largest, float(np.abs(own_numbers - chosen_numbers).max(initial=0.0)))
             n += len(items)
     finally:
-        engine.backend = kept
-    return Agreement(n, same / n if engine.task.classes and n else None, largest)
+        engine.backend = original_backend
+    return Agreement(n, same_count / n if engine.task.classes and n else None, largest)
 
 
-def _trial(engine: Engine, program: Program, kind: type[Backend], threads: int, seconds: float) -> Trial:
+def _measure(engine: Engine, program: Program, kind: type[Backend], threads: int, seconds: float) -> Trial:
     try:
         backend = kind(program, threads, engine.device)
         difference = _difference(engine, program, backend) if kind.exact else None
@@ -212,19 +214,22 @@ def _trial(engine: Engine, program: Program, kind: type[Backend], threads: int, 
 def _difference(engine: Engine, program: Program, backend: Backend) -> str | None:
     """How a backend's answers differ from the learner's own modules'; None where they agree."""
     for example in program.examples:
-        expected, got = engine.own.run(example), backend.run(example)
-        for what, theirs, ours in zip(("logits", "embeddings"), expected, got, strict=True):
-            if theirs.shape != ours.shape:
-                return f"{what} come out as {ours.shape}, not {theirs.shape}"
-            scale = max(1.0, float(np.abs(theirs).max(initial=0.0)))
-            gap = float(np.abs(theirs - ours).max(initial=0.0))
-            if not gap <= TOLERANCE * scale:
-                return f"{what} differ by {gap:.2g}"
-        probabilities = [engine.task.outputs(logits, embedding).probabilities for logits, embedding in (expected, got)]
-        if probabilities[0] is not None and probabilities[1] is not None:
-            gap = float(np.abs(probabilities[0] - probabilities[1]).max(initial=0.0))
-            if not gap <= TOLERANCE:
-                return f"probabilities differ by {gap:.2g}"
+        expected, actual = engine.own.run(example), backend.run(example)
+        for name, own, other in zip(("logits", "embeddings"), expected, actual, strict=True):
+            if own.shape != other.shape:
+                return f"{name} come out as {other.shape}, not {own.shape}"
+            scale = max(1.0, float(np.abs(own).max(initial=0.0)))
+            difference = float(np.abs(own - other).max(initial=0.0))
+            # Written so that NaN fails.
+            if not difference <= TOLERANCE * scale:
+                return f"{name} differ by {difference:.2g}"
+        own_probabilities, probabilities = (
+            engine.task.outputs(logits, embedding).probabilities for logits, embedding in (expected, actual)
+        )
+        if own_probabilities is not None and probabilities is not None:
+            difference = float(np.abs(own_probabilities - probabilities).max(initial=0.0))
+            if not difference <= TOLERANCE:
+                return f"probabilities differ by {difference:.2g}"
     return None
 
 
@@ -232,16 +237,16 @@ def _milliseconds(backend: Backend, arguments: tuple[torch.Tensor, ...], seconds
     """The median time of one run. The first few, which warm up, do not count."""
     for _ in range(2):
         backend.run(arguments)
-    times = list(_times(backend, arguments, seconds))
-    return float(np.median(times)) * 1e3
+    return float(np.median(list(_run_times(backend, arguments, seconds)))) * 1e3
 
 
-def _times(backend: Backend, arguments: tuple[torch.Tensor, ...], seconds: float) -> Iterator[float]:
+def _run_times(backend: Backend, arguments: tuple[torch.Tensor, ...], seconds: float) -> Iterator[float]:
+    """Seconds of each run, until the time is up and at least three were made."""
     end = time.perf_counter() + seconds
     for run in range(1_000):
-        began = time.perf_counter()
+        began_at = time.perf_counter()
         backend.run(arguments)
-        yield time.perf_counter() - began
+        yield time.perf_counter() - began_at
         if run >= 2 and time.perf_counter() > end:
             return
 

@@ -7,7 +7,7 @@ from store.errors import ModelMismatch
 
 
 def check_compatible(engine: Engine, reference: Reference) -> None:
-    """See that a reference was made with this learner, and that this machine runs it as the profiler did.
+    """Check that a reference was made with this learner, and that this machine runs it as the profiler did.
 
     Raises:
         ModelMismatch: it was made with another one, or a step of the pipeline differs.
@@ -17,7 +17,7 @@ def check_compatible(engine: Engine, reference: Reference) -> None:
 
 
 def check_same_learner(engine: Engine, reference: Reference) -> None:
-    """See that a reference was made with this learner.
+    """Check that a reference was made with this learner.
 
     Raises:
         ModelMismatch: it was made with another one.

@@ -1,70 +1,62 @@
-"""One served model: from raw inputs to recorded answers."""
+"""One served version of a model: from raw inputs to recorded answers."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 from uuid import UUID
 
 from monitor.history.writer import HistoryWriter
 from monitor.reference.file import encode
-from monitor.reference.profile import Reference, Scores
+from monitor.reference.profile import Reference
+from monitor.reference.scores import Scores
 from serving.engine.engine import Engine
 from serving.engine.tuning import Trial, cores
 from serving.gateway.compatibility import check_compatible
-from serving.gateway.micro_batcher import Job, MicroBatcher
-from serving.gateway.recorder import Arrived, Recorder
+from serving.gateway.micro_batcher import BatchingOptions, Job, MicroBatcher
+from serving.gateway.prediction import CallerGone, GatewayRequest, Ood, Outcome, RecordedPrediction
+from serving.gateway.recorder import ArrivedInput, Recorder
 from serving.learner.adapters import Item
-from serving.learner.outputs import Outputs, Prediction
+from serving.learner.outputs import Outputs
 from serving.settings import ServingSettings
 from store.errors import BadInput, TimedOut
-from store.recording.batches import PredictionBatch, RawInput
+from store.recording.batches import PredictionBatch
 from store.repositories.models import ModelRecord
 from store.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedPrediction:
-    """One recorded prediction as the caller is told of it.
-
-    `ood` is None without a reference; a score in it that is infinite is None. Its `nearest` are the training rows most
-    like the input, nearest first, as places in the data the reference was made from. `stages` are seconds.
-    """
-
-    id: UUID
-    prediction: Prediction
-    probabilities: list[float] | None
-    confidence: float | None
-    ood: dict[str, Any] | None
-    notes: tuple[str, ...]
-    stages: dict[str, float]
-
-
 @dataclass(slots=True)
-class Computed:
-    """One forward pass that is not yet recorded. Times are seconds."""
+class ComputedBatch:
+    """One forward pass that is not yet recorded. `…_at` are of `time.perf_counter`."""
 
     batch: PredictionBatch
     outputs: Outputs
     scores: Scores | None
-    began: float
+    began_at: float
     forward_seconds: float
     score_seconds: float
-    scored: float
-    recorded: float = 0.0
+    scored_at: float
+    recorded_at: float = 0.0
 
 
-# Waits until the caller has gone; never returns for one that stays.
-CallerGone = Callable[[], Awaitable[None]]
-# A request that is answered by then costs no watch over its caller.
+# Decoding that takes less than this for an input is done where the batch is run: handing it over would cost more.
 _SECONDS_WORTH_A_THREAD = 1e-3
+# A request that is answered by then costs no watch over its caller.
 _SECONDS_BEFORE_WATCHING = 0.05
 
 
 class Gateway:
     """Serves one model with recording and scoring.
+
+    Args:
+        engine: runs the learner; loaded from an exported file.
+        reference: what predictions are scored against; None to record them without scores.
+        store: where they are recorded.
+        settings: the limits.
+        name: what the model is called on pages; by default as the settings say, or the file's name.
+        trial: how fast the engine was when its backend was chosen, for people, and for how long a batch waits for inputs
+            that are being decoded; None where nothing was measured, and a batch waits for none.
 
     Raises:
         ModelMismatch: the reference is of another learner, or this machine preprocesses differently.
@@ -78,11 +70,9 @@ class Gateway:
         settings: ServingSettings,
         *,
         name: str | None = None,
-        batch_wait_seconds: float = 0.0,
         trial: Trial | None = None,
     ) -> None:
         self.engine = engine
-        # How fast the engine was when its backend was chosen, for people.
         self.trial = trial
         self.reference = reference
         self.store = store
@@ -100,14 +90,8 @@ class Gateway:
         )
         self._recorder = Recorder(store, self.model.sha256, keep_inputs=settings.record_inputs)
         self.history = HistoryWriter(store, self.model.sha256, reference)
-        self._pipeline: MicroBatcher[Arrived, RecordedPrediction, Computed] = MicroBatcher(
-            self._decode,
-            self._run,
-            self._record,
-            maximum_batch=settings.maximum_batch,
-            maximum_waiting=settings.maximum_waiting,
-            decode_threads=_decode_threads(engine) if settings.decode_threads is None else settings.decode_threads,
-            batch_wait_seconds=batch_wait_seconds,
+        self._micro_batcher: MicroBatcher[ArrivedInput, RecordedPrediction, ComputedBatch] = MicroBatcher(
+            self._decode, self._run, self._record, _batching_options(engine, settings, trial)
         )
         self.ready = False
 
@@ -124,58 +108,39 @@ class Gateway:
 
     def start(self) -> None:
         """Begin to answer; call inside the running event loop."""
-        self._pipeline.start()
+        self._micro_batcher.start()
         self.history.start()
         self.ready = True
 
     async def stop(self) -> None:
         """Finish what was accepted."""
         self.ready = False
-        await self._pipeline.stop()
+        await self._micro_batcher.stop()
         # It writes what it holds, and nobody else is to wait for that.
         await asyncio.to_thread(self.history.stop)
 
-    async def predict(
-        self,
-        inputs: Sequence[RawInput],
-        tags: dict[str, Any] | None,
-        *,
-        gone: CallerGone | None = None,
-        seconds: float | None = None,
-        mirrors: Sequence[UUID] | None = None,
-        ids: Sequence[UUID] | None = None,
-    ) -> list[RecordedPrediction | BadInput]:
+    async def predict(self, request: GatewayRequest) -> list[Outcome]:
         """Answer inputs in order; one that can't be used gets its error, and the others are answered.
-
-        Args:
-            inputs: as they came.
-            tags: slices of this request.
-            gone: returns when the caller has left; what is not begun by then is dropped.
-            seconds: how long the caller waits, by default as the settings say.
-            mirrors: the predictions of another version that these repeat, one for each input.
-            ids: given where the caller may send the same again; by default fresh ones.
 
         Raises:
             Overloaded: too many inputs wait already.
             TimedOut: the answer would come too late; what was not begun was dropped.
             StoreUnavailable: the predictions could not be recorded, so they are not answered.
         """
-        now = time.perf_counter()
-        nothing = [None] * len(inputs)
-        arrivals = zip(inputs, mirrors or nothing, ids or nothing, strict=True)
-        submitted = self._pipeline.submit([Arrived(raw, tags, now, mirrored, id_) for raw, mirrored, id_ in arrivals])
+        submitted = self._micro_batcher.submit(_arrived_inputs(request))
+        timeout_seconds = self.settings.answer_seconds if request.timeout_seconds is None else request.timeout_seconds
         try:
-            await _wait(submitted.done, gone, self.settings.answer_seconds if seconds is None else seconds)
+            await _wait(submitted.done, request.caller_gone, timeout_seconds)
         finally:
             submitted.leave()
-        answers: list[RecordedPrediction | BadInput] = []
+        outcomes: list[Outcome] = []
         for job in submitted.jobs:
             if job.error is not None and not isinstance(job.error, BadInput):
                 raise job.error
-            answer = job.error or job.answer
-            assert isinstance(answer, RecordedPrediction | BadInput)
-            answers.append(answer)
-        return answers
+            outcome = job.error or job.answer
+            assert isinstance(outcome, RecordedPrediction | BadInput)
+            outcomes.append(outcome)
+        return outcomes
 
     def recorded(self, id_: UUID) -> RecordedPrediction | None:
         """What was answered before under this id, from the record; None if nothing was.
@@ -192,89 +157,119 @@ class Gateway:
             probabilities=None if outputs.probabilities is None else outputs.probabilities[0].tolist(),
             confidence=record.confidence,
             ood=None
-            if record.flagged is None
-            else {"score": record.ood_score, "p_value": record.ood_p_value, "flagged": record.flagged, "nearest": []},
+            if record.flagged is None or record.ood_p_value is None
+            else Ood(record.ood_score, record.ood_p_value, record.flagged, nearest=[]),
             notes=(),
             stages={},
         )
 
-    def _decode(self, arrival: Arrived) -> Item:
-        return self.engine.adapter.decode(arrival.raw)
+    def _decode(self, arrived: ArrivedInput) -> Item:
+        return self.engine.adapter.decode(arrived.raw)
 
-    def _run(self, jobs: Sequence[Job[Arrived, RecordedPrediction]]) -> Computed:
-        began = time.perf_counter()
+    def _run(self, jobs: Sequence[Job[ArrivedInput, RecordedPrediction]]) -> ComputedBatch:
+        began_at = time.perf_counter()
         outputs = self.engine.run([job.decoded for job in jobs])
-        forwarded = time.perf_counter()
+        forwarded_at = time.perf_counter()
         scores = None if self.reference is None else self.reference.score(outputs.embedding, outputs.logits)
         batch = self._recorder.batch([job.content for job in jobs], outputs, scores)
-        scored = time.perf_counter()
-        return Computed(batch, outputs, scores, began, forwarded - began, scored - forwarded, scored)
+        scored_at = time.perf_counter()
+        return ComputedBatch(
+            batch, outputs, scores, began_at, forwarded_at - began_at, scored_at - forwarded_at, scored_at
+        )
 
     def _record(
-        self, passes: Sequence[tuple[Sequence[Job[Arrived, RecordedPrediction]], Computed]]
+        self, passes: Sequence[tuple[Sequence[Job[ArrivedInput, RecordedPrediction]], ComputedBatch]]
     ) -> list[list[RecordedPrediction]]:
         self._recorder.record([computed.batch for _, computed in passes])
-        recorded = time.perf_counter()
+        recorded_at = time.perf_counter()
         for _, computed in passes:
-            computed.recorded = recorded
+            computed.recorded_at = recorded_at
             self.history.add(computed.batch, computed.scores)
-        return [_answers(jobs, computed) for jobs, computed in passes]
+        return [_recorded_predictions(jobs, computed) for jobs, computed in passes]
 
 
-async def _wait(done: asyncio.Future[None], gone: CallerGone | None, seconds: float) -> None:
-    await asyncio.wait((done,), timeout=min(_SECONDS_BEFORE_WATCHING, seconds))
+def _arrived_inputs(request: GatewayRequest) -> list[ArrivedInput]:
+    arrived_at = time.perf_counter()
+    missing = [None] * len(request.inputs)
+    return [
+        ArrivedInput(raw, request.tags, arrived_at, mirrored_id, id_)
+        for raw, mirrored_id, id_ in zip(
+            request.inputs, request.mirrors or missing, request.ids or missing, strict=True
+        )
+    ]
+
+
+async def _wait(done: asyncio.Future[None], caller_gone: CallerGone | None, timeout_seconds: float) -> None:
+    """Wait for an answer for as long as its caller does.
+
+    Raises:
+        TimedOut: there was none in time, or the caller left.
+    """
+    await asyncio.wait((done,), timeout=min(_SECONDS_BEFORE_WATCHING, timeout_seconds))
     if done.done():
         return
-    watch = None if gone is None else asyncio.ensure_future(gone())
+    watch = None if caller_gone is None else asyncio.ensure_future(caller_gone())
     try:
         waiting: set[asyncio.Future[None]] = {done} if watch is None else {done, watch}
-        await asyncio.wait(waiting, timeout=seconds - _SECONDS_BEFORE_WATCHING, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            waiting, timeout=timeout_seconds - _SECONDS_BEFORE_WATCHING, return_when=asyncio.FIRST_COMPLETED
+        )
     finally:
         if watch is not None:
             watch.cancel()
     if not done.done():
         raise TimedOut(
-            f"No answer was ready within {seconds:g} seconds, or the caller left. What had not begun was dropped and "
+            f"No answer was ready within {timeout_seconds:g} seconds, or the caller left. What had not begun was dropped and "
             "is not recorded. Try again later, or give it longer with the header tidegate-timeout: SECONDS."
         )
 
 
-def _answers(jobs: Sequence[Job[Arrived, RecordedPrediction]], computed: Computed) -> list[RecordedPrediction]:
+def _recorded_predictions(
+    jobs: Sequence[Job[ArrivedInput, RecordedPrediction]], computed: ComputedBatch
+) -> list[RecordedPrediction]:
     batch, outputs = computed.batch, computed.outputs
-    nothing: list[None] = [None] * len(jobs)
-    probabilities = nothing if outputs.probabilities is None else outputs.probabilities.tolist()
-    nearest = nothing if computed.scores is None else computed.scores.nearest.tolist()
+    missing: list[None] = [None] * len(jobs)
+    probabilities = missing if outputs.probabilities is None else outputs.probabilities.tolist()
+    oods = missing if computed.scores is None else _oods(batch, computed.scores)
     return [
         RecordedPrediction(
-            id=batch.ids[row],
-            prediction=outputs.predictions[row],
-            probabilities=probabilities[row],
-            confidence=batch.confidences[row],
-            ood=None
-            if computed.scores is None
-            else {
-                "score": batch.ood_scores[row],
-                "p_value": batch.ood_p_values[row],
-                "flagged": batch.flagged[row],
-                "nearest": nearest[row],
-            },
+            id=batch.ids[row_index],
+            prediction=outputs.predictions[row_index],
+            probabilities=probabilities[row_index],
+            confidence=batch.confidences[row_index],
+            ood=oods[row_index],
             notes=job.decoded.notes,
             stages={
                 "decode": job.decode_seconds,
-                "wait": computed.began - job.started,
+                "wait": computed.began_at - job.decoded_at,
                 "forward": computed.forward_seconds,
                 "score": computed.score_seconds,
-                "record": computed.recorded - computed.scored,
+                "record": computed.recorded_at - computed.scored_at,
             },
         )
-        for row, job in enumerate(jobs)
+        for row_index, job in enumerate(jobs)
     ]
+
+
+def _oods(batch: PredictionBatch, scores: Scores) -> list[Ood]:
+    # The batch has None for scores that are not finite.
+    columns = batch.ood_scores, scores.p_value.tolist(), scores.flagged.tolist(), scores.nearest.tolist()
+    return [Ood(*values) for values in zip(*columns, strict=True)]
+
+
+def _batching_options(engine: Engine, settings: ServingSettings, trial: Trial | None) -> BatchingOptions:
+    return BatchingOptions(
+        maximum_batch=settings.maximum_batch,
+        maximum_waiting=settings.maximum_waiting,
+        decode_threads=_decode_threads(engine) if settings.decode_threads is None else settings.decode_threads,
+        batch_wait_seconds=0.0 if trial is None else trial.saved_by_batching_seconds,
+    )
 
 
 def _decode_threads(engine: Engine) -> int:
     """One for each core, or none where an input is decoded in less time than handing it over is worth."""
     raws = engine.adapter.examples()
-    began = time.perf_counter()
+    began_at = time.perf_counter()
     for raw in raws:
         engine.adapter.decode(raw)
-    return 0 if time.perf_counter() - began < _SECONDS_WORTH_A_THREAD * len(raws) else cores()
+    return 0 if time.perf_counter() - began_at < _SECONDS_WORTH_A_THREAD * len(raws) else cores()

@@ -1,4 +1,4 @@
-"""The way of an input through the gateway: decode, run, record, each in threads of its own, so that they overlap.
+"""Takes inputs through the gateway in micro-batches: decode, run, record, each in threads of its own, so that they overlap.
 
 - No timer. While one batch runs the next gathers, so that a single client waits for nobody and many share forward
   passes and commits. Only where inputs are being decoded at this moment does a batch wait for them, and no longer than
@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from store.errors import Overloaded, TidegateError
@@ -24,10 +25,25 @@ Computed = TypeVar("Computed")
 _STOP: Any = object()
 
 
-class Job(Generic[Content, Answer]):
-    """One input on its way. `decoded` and then `answer` or `error` are filled in; times are of `time.perf_counter`."""
+@dataclass(frozen=True)
+class BatchingOptions:
+    """How a micro-batcher works.
 
-    __slots__ = ("answer", "content", "decode_seconds", "decoded", "error", "request", "started")
+    `maximum_batch` inputs are computed at once, and at most `maximum_waiting` are accepted and not yet answered.
+    `decode_threads` is 0 where decoding is so cheap that handing over would cost more. `batch_wait_seconds` is how long a
+    batch waits for inputs that are being decoded.
+    """
+
+    maximum_batch: int
+    maximum_waiting: int
+    decode_threads: int
+    batch_wait_seconds: float = 0.0
+
+
+class Job(Generic[Content, Answer]):
+    """One accepted input. `decoded` and then `answer` or `error` are filled in; `decoded_at` is of `time.perf_counter`."""
+
+    __slots__ = ("answer", "content", "decode_seconds", "decoded", "decoded_at", "error", "request")
 
     def __init__(self, content: Content, request: "_Request") -> None:
         self.content = content
@@ -36,7 +52,7 @@ class Job(Generic[Content, Answer]):
         self.answer: Answer | None = None
         self.error: Exception | None = None
         self.decode_seconds = 0.0
-        self.started = 0.0
+        self.decoded_at = 0.0
 
 
 class _Request:
@@ -77,8 +93,7 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
         run: computes a batch of decoded jobs. If it raises on several jobs they are run one by one.
         record: makes computed batches durable in one go, and returns the answers of each batch in order. An exception
             is the answer of them all, as it is about the record and not about an input.
-        decode_threads: 0 where decoding is so cheap that handing over would cost more.
-        batch_wait_seconds: how long a batch waits for inputs that are being decoded.
+        options: sizes, threads and waits.
     """
 
     def __init__(
@@ -86,30 +101,25 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
         decode: Callable[[Content], Any],
         run: Callable[[Sequence[Job[Content, Answer]]], Computed],
         record: Callable[[Sequence[tuple[Sequence[Job[Content, Answer]], Computed]]], list[list[Answer]]],
-        *,
-        maximum_batch: int,
-        maximum_waiting: int,
-        decode_threads: int,
-        batch_wait_seconds: float = 0.0,
+        options: BatchingOptions,
     ) -> None:
         self._decode, self._run, self._record = decode, run, record
-        self._maximum_batch, self._maximum_waiting = maximum_batch, maximum_waiting
-        self._patience_seconds = batch_wait_seconds
+        self._options = options
         self._accepted = 0
         self._arrived: queue.SimpleQueue[Job[Content, Answer]] = queue.SimpleQueue()
         self._decoded: queue.SimpleQueue[Job[Content, Answer]] = (
-            queue.SimpleQueue() if decode_threads else self._arrived
+            queue.SimpleQueue() if options.decode_threads else self._arrived
         )
         # Two batches may be computed and not yet recorded; then the engine waits for the record.
         self._computed: queue.Queue[tuple[list[Job[Content, Answer]], Computed]] = queue.Queue(2)
         self._decoding = 0
-        self._count = threading.Lock()
+        self._decoding_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._decoders = [
-            threading.Thread(target=self._decode_all, name=f"decode-{place}", daemon=True)
-            for place in range(decode_threads)
+            threading.Thread(target=self._decode_all, name=f"decode-{number}", daemon=True)
+            for number in range(options.decode_threads)
         ]
         self._engine = threading.Thread(target=self._run_all, name="engine", daemon=True)
         self._recorder = threading.Thread(target=self._record_all, name="record", daemon=True)
@@ -123,9 +133,9 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
     async def stop(self) -> None:
         """Finish what was accepted, then stop."""
         await self._idle.wait()
-        await asyncio.to_thread(self._end)
+        await asyncio.to_thread(self._join_threads)
 
-    def _end(self) -> None:
+    def _join_threads(self) -> None:
         for _ in self._decoders:
             self._arrived.put(_STOP)
         for thread in self._decoders:
@@ -141,9 +151,9 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
         Raises:
             Overloaded: there is no room for them; nothing was accepted.
         """
-        if self._accepted + len(contents) > self._maximum_waiting:
+        if self._accepted + len(contents) > self._options.maximum_waiting:
             raise Overloaded(
-                f"{self._accepted:,} inputs are waiting and at most {self._maximum_waiting:,} may. "
+                f"{self._accepted:,} inputs are waiting and at most {self._options.maximum_waiting:,} may. "
                 "Nothing was computed or recorded. Try again in a second."
             )
         assert self._loop is not None
@@ -152,40 +162,40 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
         self._accepted += len(jobs)
         self._idle.clear()
         if self._decoders:
-            with self._count:
+            with self._decoding_lock:
                 self._decoding += len(jobs)
         for job in jobs:
             self._arrived.put(job)
         return Submitted(jobs, request)
 
     def _decode_one(self, job: Job[Content, Answer]) -> bool:
-        """Whether the job goes on; if not, it has an error or nobody waits for it."""
+        """Whether the job was decoded; if not, it has an error or nobody waits for it."""
         if job.request.left:
             return False
-        began = time.perf_counter()
+        began_at = time.perf_counter()
         try:
             job.decoded = self._decode(job.content)
         except Exception as error:  # noqa: BLE001 - it is this input's answer
             job.error = error
-        job.started = time.perf_counter()
-        job.decode_seconds = job.started - began
+        job.decoded_at = time.perf_counter()
+        job.decode_seconds = job.decoded_at - began_at
         return job.error is None
 
     def _decode_all(self) -> None:
         while (job := self._arrived.get()) is not _STOP:
-            goes_on = self._decode_one(job)
-            with self._count:
+            was_decoded = self._decode_one(job)
+            with self._decoding_lock:
                 self._decoding -= 1
-            if goes_on:
+            if was_decoded:
                 self._decoded.put(job)
             else:
                 self._settle_soon([job])
 
     def _run_all(self) -> None:
         while (batch := self._next_batch()) is not None:
-            done = [job for job in batch if job.request.left or job.error is not None]
-            if done:
-                self._settle_soon(done)
+            settled = [job for job in batch if job.request.left or job.error is not None]
+            if settled:
+                self._settle_soon(settled)
                 batch = [job for job in batch if not job.request.left and job.error is None]
             if batch:
                 self._run_batch(batch)
@@ -193,17 +203,17 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
     def _next_batch(self) -> list[Job[Content, Answer]] | None:
         """The next jobs, as many as wait; None when it is time to stop."""
         batch = [self._decoded.get()]
-        until = None
-        while batch[-1] is not _STOP and len(batch) < self._maximum_batch:
+        deadline = None
+        while batch[-1] is not _STOP and len(batch) < self._options.maximum_batch:
             try:
                 batch.append(self._decoded.get_nowait())
             except queue.Empty:
                 now = time.perf_counter()
-                until = until or now + self._patience_seconds
-                if self._decoding <= 0 or now >= until:
+                deadline = deadline or now + self._options.batch_wait_seconds
+                if self._decoding <= 0 or now >= deadline:
                     break
                 try:
-                    batch.append(self._decoded.get(timeout=until - now))
+                    batch.append(self._decoded.get(timeout=deadline - now))
                 except queue.Empty:
                     break
         if batch[-1] is _STOP:
@@ -230,22 +240,22 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
 
     def _record_all(self) -> None:
         while (first := self._computed.get()) is not _STOP:
-            waiting = [first]
+            passes = [first]
             while not self._computed.empty():
-                more = self._computed.get()
-                if more is _STOP:
-                    self._computed.put(more)
+                following = self._computed.get()
+                if following is _STOP:
+                    self._computed.put(following)
                     break
-                waiting.append(more)
-            jobs = [job for batch, _ in waiting for job in batch]
+                passes.append(following)
+            jobs = [job for batch, _ in passes for job in batch]
             try:
-                answers = [answer for batch in self._record(waiting) for answer in batch]
+                answers = [answer for batch in self._record(passes) for answer in batch]
                 for job, answer in zip(jobs, answers, strict=True):
                     job.answer = answer
             except Exception as error:  # noqa: BLE001 - every waiting caller is told, and the thread lives on
                 for job in jobs:
                     # Each caller gets an error of its own: one exception raised in several tasks garbles tracebacks.
-                    job.error = _copy(error)
+                    job.error = _copy_error(error)
             self._settle_soon(jobs)
 
     def _settle_soon(self, jobs: list[Job[Content, Answer]]) -> None:
@@ -263,7 +273,7 @@ class MicroBatcher(Generic[Content, Answer, Computed]):
             self._idle.set()
 
 
-def _copy(error: Exception) -> Exception:
+def _copy_error(error: Exception) -> Exception:
     if not isinstance(error, TidegateError):
         return error
     copy = error.__class__.__new__(error.__class__)

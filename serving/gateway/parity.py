@@ -1,4 +1,4 @@
-"""Proof that a gateway preprocesses as the profiler did: inputs kept with what each step made of them."""
+"""Checks that a gateway preprocesses as the profiler did, by inputs stored in the reference with the result of each step."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ PARITY_SAMPLES = 4
 TOLERANCE = 1e-4
 _NUMBERS_PER_STEP = 1_024
 
-# In the order of the pipeline, with what each is called and the difference that counts, in the step's own unit.
+# In the order of the pipeline: a description for people, and the largest difference allowed, in the step's own unit.
 _STEPS = {
     "decode": ("decoding and item transforms (Pillow, resize)", 1.0),
     "batch": ("batch transforms (normalisation)", 1e-3),
@@ -24,15 +24,15 @@ _STEPS = {
 }
 
 
-def parity_sample(engine: Engine, raw: RawInput) -> ParitySample:
-    """Run one input alone and keep what each step made of it."""
+def make_parity_sample(engine: Engine, raw: RawInput) -> ParitySample:
+    """Run one input alone, and store the result of each step of the pipeline."""
     item = engine.adapter.decode(raw)
     outputs = engine.run([item])
     final = outputs.logits if outputs.probabilities is None else outputs.probabilities
     steps = {
-        "decode": _thinned(engine.adapter.fingerprint(item)),
-        "batch": _thinned(np.concatenate([argument.ravel() for argument in engine.arguments([item])])),
-        "embedding": _thinned(outputs.embedding[0]),
+        "decode": _thin_out(engine.adapter.fingerprint(item)),
+        "batch": _thin_out(np.concatenate([argument.ravel() for argument in engine.arguments([item])])),
+        "embedding": _thin_out(outputs.embedding[0]),
         "logits": outputs.logits[0],
         "outputs": final[0],
     }
@@ -42,18 +42,22 @@ def parity_sample(engine: Engine, raw: RawInput) -> ParitySample:
 
 
 def check_parity(engine: Engine, parity_samples: Sequence[ParitySample]) -> None:
-    """See that this gateway answers the kept inputs as the profiler did, within 1e-4.
+    """Check that this gateway answers the stored inputs as the profiler did, within 1e-4.
 
     Raises:
         ModelMismatch: it does not; the message names the first step that differs.
     """
-    for kept in parity_samples:
-        now = parity_sample(engine, RawInput(kept.media_type, kept.content))
-        scale = 1.0 if engine.task.classes else max(1.0, float(np.abs(kept.steps["outputs"]).max()))
-        gap = _gap(kept.steps["outputs"], now.steps["outputs"])
+    for stored in parity_samples:
+        computed = make_parity_sample(engine, RawInput(stored.media_type, stored.content))
+        scale = 1.0 if engine.task.classes else max(1.0, float(np.abs(stored.steps["outputs"]).max()))
+        gap = _largest_difference(stored.steps["outputs"], computed.steps["outputs"])
         if gap > TOLERANCE * scale:
             differing = next(
-                (what for name, (what, allowed) in _STEPS.items() if _gap(kept.steps[name], now.steps[name]) > allowed),
+                (
+                    description
+                    for name, (description, tolerance) in _STEPS.items()
+                    if _largest_difference(stored.steps[name], computed.steps[name]) > tolerance
+                ),
                 "the sum of small differences",
             )
             raise ModelMismatch(
@@ -63,12 +67,14 @@ def check_parity(engine: Engine, parity_samples: Sequence[ParitySample]) -> None
             )
 
 
-def _gap(kept: npt.NDArray[np.float32], now: npt.NDArray[np.float32]) -> float:
-    if kept.shape != now.shape:
+def _largest_difference(stored: npt.NDArray[np.float32], computed: npt.NDArray[np.float32]) -> float:
+    """Infinite where the shapes differ."""
+    if stored.shape != computed.shape:
         return float("inf")
-    return float(np.abs(kept.astype(np.float64) - now).max(initial=0.0))
+    return float(np.abs(stored.astype(np.float64) - computed).max(initial=0.0))
 
 
-def _thinned(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _thin_out(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Evenly spaced numbers of these, at most 1,024."""
     step = max(1, -(-values.size // _NUMBERS_PER_STEP))
     return values[::step]

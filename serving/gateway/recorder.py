@@ -9,7 +9,7 @@ from uuid import UUID
 import numpy as np
 import orjson
 
-from monitor.reference.profile import Scores
+from monitor.reference.scores import Scores
 from serving.learner.outputs import Outputs, Prediction
 from store.clock import new_id
 from store.recording.batches import PredictionBatch, RawInput
@@ -17,13 +17,13 @@ from store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """An input on its way: what was sent, the caller's tags, when it came (`time.perf_counter`), and which prediction of
-    another version it repeats. `id` is given where the caller may send it again."""
+class ArrivedInput:
+    """An input that was accepted: what was sent, the caller's tags, when it came (`time.perf_counter`), and which
+    prediction of another version it repeats. `id` is set where the caller may send it again."""
 
     raw: RawInput
     tags: dict[str, Any] | None
-    arrived: float
+    arrived_at: float
     mirrors: UUID | None = None
     id: UUID | None = None
 
@@ -36,29 +36,31 @@ class Recorder:
         self._model_sha256 = model_sha256
         self._keep_inputs = keep_inputs
 
-    def batch(self, arrivals: Sequence[Arrived], outputs: Outputs, scores: Scores | None) -> PredictionBatch:
-        """What is to be recorded of one forward pass."""
-        n = len(arrivals)
-        now = time.perf_counter()
-        nothing: list[Any] = [None] * n
+    def batch(self, arrived: Sequence[ArrivedInput], outputs: Outputs, scores: Scores | None) -> PredictionBatch:
+        """What is to be recorded of one forward pass, in the order of its inputs."""
+        n = len(arrived)
+        computed_at = time.perf_counter()
+        missing: list[Any] = [None] * n
         return PredictionBatch(
             model_sha256=self._model_sha256,
-            ids=[arrival.id or new_id() for arrival in arrivals],
+            ids=[entry.id or new_id() for entry in arrived],
             at=[self._store.database.utc_now()] * n,
             predictions=[text_of(prediction) for prediction in outputs.predictions],
-            class_indices=nothing if outputs.class_indices is None else outputs.class_indices.tolist(),
-            confidences=nothing if outputs.confidences is None else outputs.confidences.tolist(),
+            class_indices=missing if outputs.class_indices is None else outputs.class_indices.tolist(),
+            confidences=missing if outputs.confidences is None else outputs.confidences.tolist(),
             # A row that is not finite has an infinite score, which JSON and some databases can't hold; its flag says it.
-            ood_scores=nothing if scores is None else [s if abs(s) != np.inf else None for s in scores.score.tolist()],
-            ood_p_values=nothing if scores is None else scores.p_value.tolist(),
-            flagged=nothing if scores is None else scores.flagged.tolist(),
-            latencies_seconds=[now - arrival.arrived for arrival in arrivals],
-            tags=[arrival.tags for arrival in arrivals],
-            mirrors=[arrival.mirrors for arrival in arrivals],
+            ood_scores=missing
+            if scores is None
+            else [score if abs(score) != np.inf else None for score in scores.score.tolist()],
+            ood_p_values=missing if scores is None else scores.p_value.tolist(),
+            flagged=missing if scores is None else scores.flagged.tolist(),
+            latencies_seconds=[computed_at - entry.arrived_at for entry in arrived],
+            tags=[entry.tags for entry in arrived],
+            mirrors=[entry.mirrors for entry in arrived],
             embeddings=outputs.embedding,
             logits=outputs.logits,
-            raw_inputs=[arrival.raw for arrival in arrivals] if self._keep_inputs else nothing,
-            repeatable=any(arrival.id is not None for arrival in arrivals),
+            raw_inputs=[entry.raw for entry in arrived] if self._keep_inputs else missing,
+            repeatable=any(entry.id is not None for entry in arrived),
         )
 
     def record(self, batches: Sequence[PredictionBatch]) -> None:

@@ -14,11 +14,12 @@ from monitor.settings import MonitorSettings
 from reports.render import STATIC
 from serving.http import problem_details
 from serving.http.body import CallerLeft
-from serving.http.routes import ROUTERS, predict
+from serving.http.prediction import PredictionRequest, serve_prediction
+from serving.http.prediction_routes import match_prediction
+from serving.http.routes import ROUTERS
 from serving.http.state import State, origin
 from serving.rollout.deployment import Deployment, Deployments
 from serving.settings import ServingSettings
-from store.errors import TidegateError
 from store.store import Store
 
 DESCRIPTION = """Predictions of exported fastai learners, each recorded and scored against the training data.
@@ -29,19 +30,16 @@ class Application(FastAPI):
     """FastAPI, past whose middleware and routing predictions go: these cost more than most predictions do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/predict"):
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        match = match_prediction(scope["path"]) if is_post else None
+        if match is None:
             await super().__call__(scope, receive, send)
             return
+        protocol, target = match
         headers = dict(scope["headers"])
+        request = PredictionRequest(headers, receive, origin(headers, scope["scheme"]), target, self.state.tidegate)
         try:
-            asked = predict.asked_for(scope["path"])
-            if asked is None:
-                await super().__call__(scope, receive, send)
-                return
-            deployment = self.state.tidegate.deployments.named(asked.name)
-            response = await predict.answer(headers, receive, deployment, asked, origin(headers, scope["scheme"]))
-        except TidegateError as error:
-            response = problem_details.error_response(error)
+            response = await serve_prediction(request, protocol)
         except CallerLeft:
             return
         except Exception as error:  # noqa: BLE001 - answered and logged as FastAPI's routes do

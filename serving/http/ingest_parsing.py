@@ -5,29 +5,29 @@ from typing import Any
 
 import orjson
 
-from monitor.ingest.batch import IngestBatch, batch_of_arrow, batch_of_rows
+from monitor.ingest.batch import IngestBatch, parse_arrow_table, parse_rows
 from store.errors import BadInput
 
 ARROW = "application/vnd.apache.arrow.stream"
 CLOUD_EVENT = "application/cloudevents+json"
-MOST_ROWS = 50_000
+MAXIMUM_ROWS = 50_000
 _RESPONSE = "org.kubeflow.serving.inference.response"
 
 
 @dataclass(frozen=True)
 class IngestRequest:
-    """What one request brings, and of which model. `batch` is None for an event that holds no prediction."""
+    """The predictions in one request, and their model. `batch` is None for an event that holds no prediction."""
 
     model: str
     batch: IngestBatch | None
 
 
 def parse_ingest(headers: dict[bytes, bytes], model: str | None, body: bytes) -> IngestRequest:
-    """What a request holds.
+    """Read a request's predictions.
 
     Args:
         headers: by lower-case name.
-        model: of the address; JSON and events may name it themselves.
+        model: as the address names it; JSON and events may name it themselves.
         body: whole.
 
     Raises:
@@ -35,28 +35,28 @@ def parse_ingest(headers: dict[bytes, bytes], model: str | None, body: bytes) ->
     """
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
     if kind == ARROW:
-        return IngestRequest(_named(model), _arrow(body))
-    document = _json(body)
+        return IngestRequest(_checked_name(model), _parse_arrow(body))
+    document = _parse_object(body)
     if b"ce-type" in headers or kind == CLOUD_EVENT:
-        return _cloud_event(headers, kind, document, model)
+        return _parse_cloud_event(headers, kind, document, model)
     rows = document.get("predictions")
     if not isinstance(rows, list) or not rows:
         raise BadInput(
             'Send {"model": NAME, "predictions": [{"embedding": […], "logits": […], "id": …, "at": …}, …]}.',
             field="predictions",
         )
-    if len(rows) > MOST_ROWS:
-        raise BadInput(f"{len(rows):,} predictions came, and at most {MOST_ROWS:,} are taken at once.", status=413)
-    return IngestRequest(_named(document.get("model", model)), batch_of_rows(rows))
+    if len(rows) > MAXIMUM_ROWS:
+        raise BadInput(f"{len(rows):,} predictions came, and at most {MAXIMUM_ROWS:,} are taken at once.", status=413)
+    return IngestRequest(_checked_name(document.get("model", model)), parse_rows(rows))
 
 
-def _named(model: Any) -> str:
+def _checked_name(model: Any) -> str:
     if not isinstance(model, str) or not model:
         raise BadInput("Say of which model these are: in the body, or as ?model=NAME.", field="model")
     return model
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -66,7 +66,7 @@ def _json(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _arrow(body: bytes) -> IngestBatch:
+def _parse_arrow(body: bytes) -> IngestBatch:
     import pyarrow as pa
 
     try:
@@ -75,14 +75,19 @@ def _arrow(body: bytes) -> IngestBatch:
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadInput(f"The body is no Arrow IPC stream: {error}.", status=400) from error
-    if not 1 <= len(table) <= MOST_ROWS:
-        raise BadInput(f"{len(table):,} predictions came; 1 to {MOST_ROWS:,} are taken at once.", status=413)
-    return batch_of_arrow(table)
+    if not 1 <= len(table) <= MAXIMUM_ROWS:
+        raise BadInput(f"{len(table):,} predictions came; 1 to {MAXIMUM_ROWS:,} are taken at once.", status=413)
+    return parse_arrow_table(table)
 
 
-def _cloud_event(headers: dict[bytes, bytes], kind: str, document: dict[str, Any], model: str | None) -> IngestRequest:
-    """An event in structured or binary mode. Its data is an answer of the Open Inference Protocol V2 with tensors
-    `embedding` and, where the reference knows logits, `logits`; a request's event holds no prediction and is let pass."""
+def _parse_cloud_event(
+    headers: dict[bytes, bytes], kind: str, document: dict[str, Any], model: str | None
+) -> IngestRequest:
+    """Read an event in structured or binary mode.
+
+    Its data is an answer of the Open Inference Protocol V2 with tensors `embedding` and, where the reference has logits,
+    `logits`. The event of a request holds no prediction, and is no error.
+    """
     if kind == CLOUD_EVENT:
         event, data = document, document.get("data")
     else:
@@ -92,32 +97,33 @@ def _cloud_event(headers: dict[bytes, bytes], kind: str, document: dict[str, Any
             if name.startswith(b"ce-")
         }
         data = document
-    named = _named(event.get("inferenceservicename", model))
+    model_name = _checked_name(event.get("inferenceservicename", model))
     if event.get("type") != _RESPONSE:
-        return IngestRequest(named, None)
+        return IngestRequest(model_name, None)
     if not isinstance(data, dict) or not isinstance(data.get("outputs"), list):
         raise BadInput("The event's data is no answer of the Open Inference Protocol V2.", field="data.outputs")
-    tensors = {one.get("name"): one for one in data["outputs"] if isinstance(one, dict)}
-    embeddings = _tensor(tensors, "embedding")
+    tensors = {output.get("name"): output for output in data["outputs"] if isinstance(output, dict)}
+    embeddings = _parse_tensor(tensors, "embedding")
     if embeddings is None:
         raise BadInput(
             "The answer has no tensor named embedding, which is what inputs are judged by. Let the model return it.",
             field="data.outputs",
         )
-    logits, n = _tensor(tensors, "logits"), len(embeddings)
+    logits, n = _parse_tensor(tensors, "logits"), len(embeddings)
     rows = [
         {
-            "embedding": embeddings[place],
-            **({} if logits is None else {"logits": logits[place]}),
-            "id": f"{event.get('id', '')}/{place}",
+            "embedding": embeddings[row_index],
+            **({} if logits is None else {"logits": logits[row_index]}),
+            "id": f"{event.get('id', '')}/{row_index}",
             **({"at": event["time"]} if "time" in event else {}),
         }
-        for place in range(n)
+        for row_index in range(n)
     ]
-    return IngestRequest(named, batch_of_rows(rows))
+    return IngestRequest(model_name, parse_rows(rows))
 
 
-def _tensor(tensors: dict[Any, dict[str, Any]], name: str) -> list[list[float]] | None:
+def _parse_tensor(tensors: dict[Any, dict[str, Any]], name: str) -> list[list[float]] | None:
+    """The rows of a tensor; None where the answer has none of this name."""
     tensor = tensors.get(name)
     if tensor is None:
         return None

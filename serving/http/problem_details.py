@@ -24,20 +24,19 @@ _STATUS: dict[type[TidegateError], int] = {
 
 
 def problem(error: TidegateError) -> dict[str, Any]:
-    """The body that tells a caller of an error: what happened, what it means, what to do."""
-    known = (_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    status = error.status if isinstance(error, BadInput) else next(known, 500)
-    more: dict[str, Any] = {"field": error.field, "curl": error.curl} if isinstance(error, BadInput) else {}
+    """The body for an error: what happened, what it means, what to do."""
+    statuses = (_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    status = error.status if isinstance(error, BadInput) else next(statuses, 500)
+    members: dict[str, Any] = {"field": error.field, "curl": error.curl} if isinstance(error, BadInput) else {}
     if isinstance(error, AllRefused):
-        more["errors"] = [problem(one) for one in error.errors]
-    return details(
-        error.title, status, str(error), **{name: value for name, value in more.items() if value is not None}
-    )
+        members["errors"] = [problem(refused) for refused in error.errors]
+    present = {name: value for name, value in members.items() if value is not None}
+    return details(error.title, status, str(error), **present)
 
 
-def details(title: str, status: int, detail: str, **more: Any) -> dict[str, Any]:
-    """Problem details, with whatever members of our own."""
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+def details(title: str, status: int, detail: str, **members: Any) -> dict[str, Any]:
+    """Problem details, with members of Tidegate's own behind the standard's."""
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
 
 
 def response_for(error: TidegateError) -> Response:
@@ -52,14 +51,14 @@ def response_for(error: TidegateError) -> Response:
 
 
 def error_response(error: TidegateError) -> Response:
-    """The response for an error; the operator's log has those that are not the caller's."""
+    """The response for an error; one that is not the caller's fault is logged for the operator."""
     if not isinstance(error, BadInput | NotFound):
         logger.error("%s: %s", type(error).__name__, error)
     return response_for(error)
 
 
 def unexpected_error_response(error: Exception) -> Response:
-    """The response for an error that no one thought of."""
+    """The response for an exception that is a fault of the gateway; it is logged."""
     logger.error("a request failed in an unforeseen way", exc_info=error)
     detail = "This is a fault of the gateway, not of the request. Its log has the details."
     return response(details("Tidegate failed", 500, detail), {})
@@ -68,19 +67,19 @@ def unexpected_error_response(error: Exception) -> Response:
 def install(app: FastAPI) -> None:
     """Answer every error of the application with a problem."""
 
-    async def ours(request: Request, error: Exception) -> Response:
+    async def tidegate_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, TidegateError)
         if isinstance(error, NotFound) and wants_html(request):
             return HTMLResponse(pages.missing(error.title, str(error)), 404)
         return error_response(error)
 
-    async def invalid(_request: Request, error: Exception) -> Response:
+    async def validation_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         field = ".".join(str(step) for step in first["loc"])
         return response_for(BadInput(f"{field}: {first['msg']}.", field=field))
 
-    async def http(request: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 404 and wants_html(request):
             return HTMLResponse(
@@ -89,13 +88,13 @@ def install(app: FastAPI) -> None:
         body = details(str(error.detail), error.status_code, str(error.detail))
         return response(body, dict(error.headers or {}))
 
-    async def any_other(_request: Request, error: Exception) -> Response:
+    async def unexpected_error(_request: Request, error: Exception) -> Response:
         return unexpected_error_response(error)
 
-    app.add_exception_handler(TidegateError, ours)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, any_other)
+    app.add_exception_handler(TidegateError, tidegate_error)
+    app.add_exception_handler(RequestValidationError, validation_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, unexpected_error)
 
 
 def response(body: dict[str, Any], headers: dict[str, str]) -> Response:

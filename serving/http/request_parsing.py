@@ -1,12 +1,16 @@
-"""What a prediction request asks for: its inputs and tags, whatever way they came. Nothing here is trusted."""
+"""The inputs and tags in the body of a prediction request, in whatever way they came. Nothing here is trusted."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
-from serving.http.multipart import parts_of
+from serving.http.json_parsing import parse_json
+from serving.http.multipart import parse_form
+from serving.http.prediction import ParsedInputs
+from serving.http.request_headers import TAGS_HEADER, Headers
+from serving.http.tags import check_tags, parse_tags
 from serving.learner.adapters import Adapter
 from serving.learner.adapters.text import raw_text
 from serving.learner.adapters.vision import media_type_of
@@ -14,24 +18,12 @@ from serving.settings import ServingSettings
 from store.errors import BadInput
 from store.recording.batches import RawInput
 
-TAGS_HEADER = "tidegate-tags"
-_TAGS_BYTES = 2_048
-_FIELDS = 8
-_MOST_FIELDS = 1_000
-
-Headers = dict[bytes, bytes]
+# Parts of a form beside its pictures, and fields of a form that a page sent.
+_OTHER_PARTS = 8
+_MAXIMUM_FIELDS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionRequest:
-    """What a caller asks for. `field` names an input for error messages, such as `rows[{}]`."""
-
-    inputs: list[RawInput]
-    tags: dict[str, Any] | None
-    field: str
-
-
-def parse_request(headers: Headers, body: bytes, adapter: Adapter, settings: ServingSettings) -> PredictionRequest:
+def parse_request(headers: Headers, body: bytes, adapter: Adapter, settings: ServingSettings) -> ParsedInputs:
     """The inputs and tags of a request.
 
     Args:
@@ -45,15 +37,15 @@ def parse_request(headers: Headers, body: bytes, adapter: Adapter, settings: Ser
     """
     content_type = headers.get(b"content-type", b"")
     kind = content_type.partition(b";")[0].strip().lower().decode("latin-1")
-    read = {"pictures": _pictures, "rows": _rows, "texts": _texts}[adapter.takes]
-    found = read(kind, content_type, body, settings)
-    if len(found.inputs) > settings.maximum_items:
+    parse = {"pictures": _parse_pictures, "rows": _parse_rows, "texts": _parse_texts}[adapter.takes]
+    parsed = parse(kind, content_type, body, settings)
+    if len(parsed.inputs) > settings.maximum_items:
         raise BadInput(
-            f"{len(found.inputs):,} inputs came, and at most {settings.maximum_items:,} are taken at once. Send fewer.",
+            f"{len(parsed.inputs):,} inputs came, and at most {settings.maximum_items:,} are taken at once. Send fewer.",
             status=413,
         )
-    sent = headers.get(TAGS_HEADER.encode())
-    return replace(found, tags=parse_tags(sent)) if found.tags is None and sent is not None else found
+    tags = headers.get(TAGS_HEADER.encode())
+    return replace(parsed, tags=parse_tags(tags)) if parsed.tags is None and tags is not None else parsed
 
 
 def form_fields(headers: Headers, body: bytes) -> dict[str, str]:
@@ -65,44 +57,20 @@ def form_fields(headers: Headers, body: bytes) -> dict[str, str]:
     content_type = headers.get(b"content-type", b"")
     if content_type.startswith(b"application/x-www-form-urlencoded"):
         try:
-            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAXIMUM_FIELDS))
         except ValueError as error:
             raise BadInput(f"The form can't be read: {error}", status=400) from error
-    parts = parts_of(content_type, body, most=_MOST_FIELDS)
+    parts = parse_form(content_type, body, maximum_parts=_MAXIMUM_FIELDS)
     return {part.name: part.content.decode("utf-8", "replace") for part in parts if part.file_name is None}
 
 
-def parse_tags(content: bytes) -> dict[str, Any]:
-    """The caller's tags: a small flat JSON object of slices, such as `{"site": "berlin"}`.
-
-    Raises:
-        BadInput: it is not.
-    """
-    if len(content) > _TAGS_BYTES:
-        raise BadInput(f"The tags take {len(content):,} bytes; at most {_TAGS_BYTES:,} are kept.", field="tags")
-    return check_tags(_parse(content, "tags"))
-
-
-def check_tags(tags: Any) -> dict[str, Any]:
-    """See that tags are a flat object.
-
-    Raises:
-        BadInput: they are not.
-    """
-    if not isinstance(tags, dict) or any(isinstance(value, dict | list) for value in tags.values()):
-        raise BadInput('The tags must be a flat JSON object, such as {"site": "berlin"}.', field="tags")
-    if len(orjson.dumps(tags)) > _TAGS_BYTES:
-        raise BadInput(f"The tags take more than {_TAGS_BYTES:,} bytes.", field="tags")
-    return tags
-
-
-def _pictures(kind: str, content_type: bytes, body: bytes, settings: ServingSettings) -> PredictionRequest:
+def _parse_pictures(kind: str, content_type: bytes, body: bytes, settings: ServingSettings) -> ParsedInputs:
     if kind.startswith("image/") or kind == "application/octet-stream":
         if not body:
             raise BadInput("The body is empty. Send the bytes of an image.")
-        return PredictionRequest([RawInput(media_type_of(body), body)], None, "body")
+        return ParsedInputs([RawInput(media_type_of(body), body)], None, "body")
     if kind == "multipart/form-data":
-        return _form(content_type, body, settings)
+        return _parse_picture_form(content_type, body, settings)
     if kind == "application/json":
         raise BadInput(
             "This learner takes pictures, not JSON. Send multipart/form-data with the field `file`, "
@@ -116,67 +84,58 @@ def _pictures(kind: str, content_type: bytes, body: bytes, settings: ServingSett
     )
 
 
-def _form(content_type: bytes, body: bytes, settings: ServingSettings) -> PredictionRequest:
-    parts = parts_of(content_type, body, most=settings.maximum_items + _FIELDS)
+def _parse_picture_form(content_type: bytes, body: bytes, settings: ServingSettings) -> ParsedInputs:
+    parts = parse_form(content_type, body, maximum_parts=settings.maximum_items + _OTHER_PARTS)
     contents = [part.content for part in parts if part.name == "file" and part.file_name is not None]
     if not contents:
-        text = any(part.name == "file" for part in parts)
-        why = "its parts named `file` carry no file name" if text else "it has no part named `file`"
-        raise BadInput(f"The form holds no picture: {why}. Send it as curl -F file=@picture.png does.", field="file")
+        has_text_part = any(part.name == "file" for part in parts)
+        reason = "its parts named `file` carry no file name" if has_text_part else "it has no part named `file`"
+        raise BadInput(f"The form holds no picture: {reason}. Send it as curl -F file=@picture.png does.", field="file")
     tags = next((part.content for part in parts if part.name == "tags" and part.file_name is None), None)
     inputs = [RawInput(media_type_of(content), content) for content in contents]
-    return PredictionRequest(inputs, None if tags is None else parse_tags(tags), "file[{}]")
+    return ParsedInputs(inputs, None if tags is None else parse_tags(tags), "file[{}]")
 
 
-def _rows(kind: str, _content_type: bytes, body: bytes, _settings: ServingSettings) -> PredictionRequest:
+def _parse_rows(kind: str, _content_type: bytes, body: bytes, _settings: ServingSettings) -> ParsedInputs:
     if kind != "application/json":
         raise BadInput(
             f'This learner takes rows. Send JSON: {{"rows": [...]}} as application/json, not {kind or "nothing"}.',
             status=415,
         )
-    rows, tags = _listed(body, "rows", '{"rows": [{"column": value}]}')
-    return PredictionRequest([RawInput("application/json", orjson.dumps(row)) for row in rows], tags, "rows[{}]")
+    rows, tags = _parse_list(body, "rows", '{"rows": [{"column": value}]}')
+    return ParsedInputs([RawInput("application/json", orjson.dumps(row)) for row in rows], tags, "rows[{}]")
 
 
-def _texts(kind: str, _content_type: bytes, body: bytes, _settings: ServingSettings) -> PredictionRequest:
+def _parse_texts(kind: str, _content_type: bytes, body: bytes, _settings: ServingSettings) -> ParsedInputs:
     if kind == "text/plain":
         if not body:
             raise BadInput("The body is empty. Send a text.")
-        return PredictionRequest([RawInput("text/plain", body)], None, "body")
+        return ParsedInputs([RawInput("text/plain", body)], None, "body")
     if kind != "application/json":
         raise BadInput(
             f'This learner takes texts. Send JSON: {{"texts": ["..."]}}, or one text as text/plain, not '
             f"{kind or 'nothing'}.",
             status=415,
         )
-    texts, tags = _listed(body, "texts", '{"texts": ["a text"]}')
-    for place, text in enumerate(texts):
+    texts, tags = _parse_list(body, "texts", '{"texts": ["a text"]}')
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise BadInput(f"A text must be a string, and {type(text).__name__} came.", field=f"texts[{place}]")
-    return PredictionRequest([raw_text(text) for text in texts], tags, "texts[{}]")
+            raise BadInput(f"A text must be a string, and {type(text).__name__} came.", field=f"texts[{index}]")
+    return ParsedInputs([raw_text(text) for text in texts], tags, "texts[{}]")
 
 
-def _listed(body: bytes, name: str, example: str) -> tuple[list[Any], dict[str, Any] | None]:
+def _parse_list(body: bytes, name: str, example: str) -> tuple[list[Any], dict[str, Any] | None]:
     """The inputs and tags of a JSON body."""
     if not body:
         raise BadInput(f"The body is empty. Send JSON: {example}.")
-    found = _parse(body, "body")
-    if not isinstance(found, dict) or not isinstance(found.get(name), list):
+    document = parse_json(body, "body")
+    if not isinstance(document, dict) or not isinstance(document.get(name), list):
         raise BadInput(f"The body must be an object with a list of {name}: {example}.", field=name)
-    unknown = sorted(set(found) - {name, "tags"})
+    unknown = sorted(set(document) - {name, "tags"})
     if unknown:
         raise BadInput(
             f"The body has {unknown[0]!r}, which means nothing here. Send `{name}` and `tags`.", field=unknown[0]
         )
-    if not found[name]:
+    if not document[name]:
         raise BadInput(f"The list of {name} is empty. Send at least one.", field=name)
-    return found[name], check_tags(found["tags"]) if found.get("tags") is not None else None
-
-
-def _parse(content: bytes, field: str) -> Any:
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(
-            f"This is not JSON: {error}. Numbers must be finite: write null, not NaN.", field=field, status=400
-        ) from error
+    return document[name], check_tags(document["tags"]) if document.get("tags") is not None else None

@@ -1,4 +1,4 @@
-"""What routes share: what is served, and the settings of its pages."""
+"""What routes share: what is served, the record, and the settings."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,12 +9,16 @@ from fastapi.responses import Response
 
 from monitor.ingest.service import IngestService
 from monitor.settings import MonitorSettings
-from serving.gateway.gateway import Gateway
 from serving.rollout.deployment import Deployments
 from serving.settings import ServingSettings
 from store.errors import StoreUnavailable
 from store.repositories.models import ModelRecord
 from store.store import Store
+
+NO_REFERENCE = (
+    "This model has no reference, so nothing is scored. "
+    "Make one with `tidegate profile export.pkl --data TRAINING_DATA`."
+)
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,19 @@ class State:
     ingest: IngestService
 
     def elsewhere(self) -> list[ModelRecord]:
-        """The models that are known and not served here, the latest of each name."""
+        """The models that are recorded and not served here, the latest of each name."""
         served = {deployment.name for deployment in self.deployments.all}
-        known = {one.name: one for one in reversed(self.store.models.all()) if one.name not in served}
-        return list(known.values())
+        latest = {model.name: model for model in reversed(self.store.models.all()) if model.name not in served}
+        return list(latest.values())
 
     def why_not_ready(self) -> str | None:
-        """Why no work should be sent here, if so. A database that is away is no reason while the spool has room."""
+        """Why no work should be sent here, or None. A database that is away is no reason while the spool has room."""
         if not self.deployments.ready:
             return "starting or stopping"
         try:
             self.store.database.ping()
         except StoreUnavailable as error:
-            return None if self.store.recording.usable else str(error)
+            return None if self.store.recording.has_spool_room else str(error)
         return None
 
 
@@ -63,35 +67,5 @@ def origin(headers: dict[bytes, bytes], scheme: str = "http") -> str:
 
 
 def origin_of(request: Request) -> str:
-    """The same, for a route."""
+    """Where the caller of a route reached this gateway, such as `http://127.0.0.1:8000`."""
     return str(request.base_url).rstrip("/")
-
-
-def predict_path(name: str | None) -> str:
-    """Where a served name is asked; None for the default."""
-    return "/v1/predict" if name is None else f"/v1/models/{name}/predict"
-
-
-def ingest_curl_line(model: str, where: str) -> str:
-    """A prediction that was made elsewhere, from the command line."""
-    return (
-        f"curl {where}/v1/ingest -H 'content-type: application/json' \\\n"
-        f'  -d \'{{"model": "{model}", "predictions": [{{"id": "1", "embedding": [0.1, …], "logits": [2.3, …]}}]}}\''
-    )
-
-
-def curl_line(gateway: Gateway, where: str, name: str | None = None) -> str:
-    """A prediction from the command line, ready to paste.
-
-    Args:
-        gateway: the version that is asked.
-        where: the gateway's origin.
-        name: the served name; None for the default.
-    """
-    address = f"{where}{predict_path(name)}"
-    takes, example = gateway.engine.adapter.takes, gateway.example
-    if takes == "texts":
-        return f"curl {address} -H 'content-type: text/plain' -d 'A short text.'"
-    if takes == "rows":
-        return f"curl {address} -H 'content-type: application/json' \\\n  -d '{{\"rows\": [{example}]}}'"
-    return f"curl {address} -F file=@picture.png"

@@ -13,33 +13,33 @@ Floats = npt.NDArray[np.float64]
 
 
 class WithEmbedding(nn.Module):
-    """A model that returns its logits and, beside them, what its last linear layer was given: `(n, c)`, `(n, d)`.
+    """A model that returns its logits `(n, c)` and the input of its last linear layer, the embedding `(n, d)`.
 
     Args:
         model: any model.
-        layer: the name of the layer whose input is the embedding; `embedding_layer` finds the last linear one.
+        layer: the name of the layer whose input is the embedding; `embedding_layer` finds the linear one that is run last.
     """
 
     def __init__(self, model: nn.Module, layer: str) -> None:
         super().__init__()
         self.model = model
         self.layer = layer
-        self._seen: torch.Tensor | None = None
-        self._handle = model.get_submodule(layer).register_forward_pre_hook(self._keep)
+        self._embedding: torch.Tensor | None = None
+        self._handle = model.get_submodule(layer).register_forward_pre_hook(self._store_embedding)
 
-    def _keep(self, _layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._seen = inputs[0]
+    def _store_embedding(self, _layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._embedding = inputs[0]
 
     def forward(self, *arguments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.model(*arguments)
         # Text models return their hidden states too.
         logits = logits[0] if isinstance(logits, tuple | list) else logits
-        seen, self._seen = self._seen, None
-        assert seen is not None, f"the layer {self.layer} was not run"
-        return _one_row_each(logits), _one_vector_each(seen)
+        embedding, self._embedding = self._embedding, None
+        assert embedding is not None, f"the layer {self.layer} was not run"
+        return _one_row_each(logits), _one_vector_each(embedding)
 
     def remove(self) -> None:
-        """Leave the model as it was."""
+        """Take the hook off the model, which is then as it was."""
         self._handle.remove()
 
 
@@ -60,7 +60,7 @@ class DotProduct(nn.Module):
         return rating[:, None], product
 
     def remove(self) -> None:
-        """Nothing was changed."""
+        """The model was not changed, so that nothing is to be removed."""
 
 
 def with_embedding(
@@ -78,20 +78,24 @@ def with_embedding(
     """
     if layer is None and all(hasattr(model, name) for name in ("u_weight", "i_weight", "u_bias", "i_bias", "y_range")):
         return DotProduct(model)
-    return WithEmbedding(model, layer_of(model, arguments, layer))
+    return WithEmbedding(model, embedding_layer(model, arguments, layer))
 
 
-def layer_of(model: nn.Module, arguments: tuple[Any, ...], layer: str | None) -> str:
-    """The name of the layer whose input is the embedding."""
+def embedding_layer(model: nn.Module, arguments: tuple[Any, ...], layer: str | None) -> str:
+    """The name of the layer whose input is the embedding.
+
+    Raises:
+        BadLearner: there is no such layer, or none that is given one vector per input.
+    """
     names = dict(model.named_modules())
     if layer is not None and layer not in names:
-        linear = ", ".join(_linear(model)) or "none"
+        linear = ", ".join(_linear_layers(model)) or "none"
         raise BadLearner(f"The model has no layer {layer!r}. Its linear layers are: {linear}.")
-    candidates = _linear(model) if layer is None else [layer]
-    ran: list[str] = []
+    candidates = _linear_layers(model) if layer is None else [layer]
+    run: list[str] = []
     handles = [
         names[name].register_forward_pre_hook(
-            lambda _m, inputs, name=name: ran.append(name) if _usable(inputs) else None
+            lambda _module, inputs, name=name: run.append(name) if _has_vectors(inputs) else None
         )
         for name in candidates
     ]
@@ -101,16 +105,18 @@ def layer_of(model: nn.Module, arguments: tuple[Any, ...], layer: str | None) ->
     finally:
         for handle in handles:
             handle.remove()
-    if not ran:
-        what = "no linear layer that is given one vector per input" if layer is None else f"{layer} is not run that way"
-        raise BadLearner(
-            f"The model has no embedding to watch: {what}. Give its head an `nn.Linear`, or name a layer with "
-            f"--embedding-layer. Its linear layers are: {', '.join(_linear(model)) or 'none'}."
+    if not run:
+        reason = (
+            "no linear layer that is given one vector per input" if layer is None else f"{layer} is not run that way"
         )
-    return ran[-1]
+        raise BadLearner(
+            f"The model has no embedding to watch: {reason}. Give its head an `nn.Linear`, or name a layer with "
+            f"--embedding-layer. Its linear layers are: {', '.join(_linear_layers(model)) or 'none'}."
+        )
+    return run[-1]
 
 
-def weights_of(
+def head_weights(
     model: nn.Module, layer: str, embedding: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]
 ) -> tuple[Floats, Floats] | None:
     """Weights `(c, d)` and bias `(c,)`, if the logits are this layer's output; None if more follows it."""
@@ -124,11 +130,11 @@ def weights_of(
     return (weights, bias) if np.allclose(embedding @ weights.T + bias, logits, rtol=1e-3, atol=1e-3) else None
 
 
-def _linear(model: nn.Module) -> list[str]:
+def _linear_layers(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
 
 
-def _usable(inputs: tuple[Any, ...]) -> bool:
+def _has_vectors(inputs: tuple[Any, ...]) -> bool:
     return bool(inputs) and isinstance(inputs[0], torch.Tensor) and inputs[0].ndim >= 2
 
 
@@ -136,8 +142,8 @@ def _one_row_each(logits: torch.Tensor) -> torch.Tensor:
     return logits[:, None] if logits.ndim == 1 else logits.flatten(1)
 
 
-def _one_vector_each(seen: torch.Tensor) -> torch.Tensor:
-    if seen.ndim == 2:
-        return seen
-    # Pictures keep their channels, sequences their features: what is left is averaged over places.
-    return seen.mean(dim=(2, 3)) if seen.ndim == 4 else seen.flatten(1, -2).mean(dim=1)
+def _one_vector_each(embedding: torch.Tensor) -> torch.Tensor:
+    if embedding.ndim == 2:
+        return embedding
+    # Pictures keep their channels and sequences their features; the mean is over all pixels or all steps.
+    return embedding.mean(dim=(2, 3)) if embedding.ndim == 4 else embedding.flatten(1, -2).mean(dim=1)

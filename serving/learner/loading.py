@@ -1,4 +1,4 @@
-"""Loading an exported learner: named by the operator, checked by its hash, explained when it fails.
+"""Loads an exported learner: checks the file's hash first, and explains what is wrong when it can't be loaded.
 
 An exported learner is a pickle, and a pickle is code: whatever it holds runs when it is loaded.
 """
@@ -45,7 +45,7 @@ def sha256_of(path: Path) -> str:
 
 
 def name_of(path: Path) -> str:
-    """What a model is called when nothing is said: its file's name, or its folder's for the usual export.pkl."""
+    """What a model is called by default: its file's name, or its folder's for the usual export.pkl."""
     return path.stem if path.stem != "export" else path.resolve().parent.name or path.stem
 
 
@@ -63,7 +63,7 @@ def load(
         expected_sha256: refuse any file with another hash, before anything of it is unpickled.
         import_modules: modules that define what the learner needs; their names are also given to `__main__`, where a
             learner trained in a notebook looks for them.
-        announce: told the hash, once it is known to be the expected one and before anything is unpickled.
+        announce: called with the hash, once it is seen to be the expected one and before anything is unpickled.
 
     Raises:
         BadLearner: it is missing, cut short, not an exported learner, or needs code that is not there.
@@ -81,7 +81,7 @@ def load(
             f"{path} is cut short, or was never made by `learn.export()`: it is not a whole torch archive. "
             "Copy it again, or export the learner again."
         )
-    _import(import_modules)
+    _import_into_main(import_modules)
     learner = _unpickle(path)
     learner.model.eval()
     return LoadedLearner(learner, name_of(path), digest, weights_sha256(learner.model))
@@ -96,7 +96,8 @@ def weights_sha256(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _import(modules: tuple[str, ...]) -> None:
+def _import_into_main(modules: tuple[str, ...]) -> None:
+    """Import modules, and give their public names to `__main__` too."""
     if modules and "" not in sys.path:
         sys.path.insert(0, "")
     main = sys.modules["__main__"]
@@ -107,22 +108,22 @@ def _import(modules: tuple[str, ...]) -> None:
             raise BadLearner(
                 f"The module {name!r} can't be imported: {error}. Run from the folder that holds it, or install it."
             ) from error
-        for public in vars(module):
-            if not public.startswith("_") and not hasattr(main, public):
-                setattr(main, public, getattr(module, public))
+        for attribute in vars(module):
+            if not attribute.startswith("_") and not hasattr(main, attribute):
+                setattr(main, attribute, getattr(module, attribute))
 
 
 class _Unpickler(pickle.Unpickler):
-    """Says which name is missing. fastai's `load_learner` loses an ImportError on its way."""
+    """Raises an error that says which name is missing; fastai's `load_learner` hides the ImportError."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError) as error:
-            where = "your notebook or script" if module == "__main__" else f"the module {module!r}"
+            source = "your notebook or script" if module == "__main__" else f"the module {module!r}"
             example = "my_module" if module == "__main__" else module.partition(".")[0]
             raise BadLearner(
-                f"The learner needs {name!r} from {where}, which is not here ({error}). Put it into a file and name "
+                f"The learner needs {name!r} from {source}, which is not here ({error}). Put it into a file and name "
                 f"that with `--import {example}`, or install the package that brings it."
             ) from error
 
@@ -144,15 +145,15 @@ def _unpickle(path: Path) -> Any:
         raise
     except Exception as error:
         if "has no attribute 'dls'" in str(error):
-            raise _not_a_learner(path) from error
+            raise _not_a_learner_error(path) from error
         raise BadLearner(
             f"{path} can't be loaded: {type(error).__name__}: {error}. "
             "It was exported by another version of fastai or torch, or is damaged: export the learner again here."
         ) from error
     if not isinstance(learner, Learner):
-        raise _not_a_learner(path)
+        raise _not_a_learner_error(path)
     return learner
 
 
-def _not_a_learner(path: Path) -> BadLearner:
+def _not_a_learner_error(path: Path) -> BadLearner:
     return BadLearner(f"{path} holds no learner. `learn.save()` keeps weights only: use `learn.export()`.")

@@ -1,4 +1,4 @@
-"""What a learner makes of a batch of inputs."""
+"""A learner's outputs for a batch of inputs."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ Prediction = str | float | list[str] | list[float]
 class Outputs:
     """One forward pass over n inputs.
 
-    `logits` `(n, c)` are what the model returns, `embedding` `(n, d)` what its last linear layer was given;
+    `logits` `(n, c)` are what the model returns, `embedding` `(n, d)` is the input of its last linear layer;
     `predictions` are decoded. `probabilities` `(n, c)` are None for learners that predict numbers, `class_indices` and
     `confidences` `(n,)` also for those that predict several classes at once.
     """

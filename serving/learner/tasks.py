@@ -1,4 +1,4 @@
-"""What a learner predicts: one class, several classes, or numbers. Read off its loss function and vocabulary."""
+"""What a learner predicts: one class, several classes, or numbers, as its loss function and vocabulary say."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -11,7 +11,7 @@ from store.errors import BadLearner
 
 
 class Task(Protocol):
-    """Turns a model's raw output into what the caller is told."""
+    """Turns a model's raw output into predictions."""
 
     name: ClassVar[str]
     classes: list[str]
@@ -31,13 +31,13 @@ class SingleLabel(Task):
 
     def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
         probabilities = array(self.activation(torch.from_numpy(logits)))
-        chosen = probabilities.argmax(axis=1)
+        class_indices = probabilities.argmax(axis=1)
         return Outputs(
             logits=logits,
             embedding=embedding,
-            predictions=[self.classes[place] for place in chosen],
+            predictions=[self.classes[index] for index in class_indices],
             probabilities=probabilities,
-            class_indices=chosen.astype(np.int64),
+            class_indices=class_indices.astype(np.int64),
             confidences=probabilities.max(axis=1).astype(np.float64),
         )
 
@@ -53,11 +53,11 @@ class MultiLabel(Task):
 
     def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
         activated = self.activation(torch.from_numpy(logits))
-        chosen = array(self.decodes(activated)) > 0.5
+        is_predicted = array(self.decodes(activated)) > 0.5
         return Outputs(
             logits=logits,
             embedding=embedding,
-            predictions=[[self.classes[place] for place in np.flatnonzero(row)] for row in chosen],
+            predictions=[[self.classes[index] for index in np.flatnonzero(row)] for row in is_predicted],
             probabilities=array(activated),
             class_indices=None,
             confidences=None,
@@ -113,7 +113,7 @@ def _vocabulary(learner: Any) -> Any:
     """The classes of the target, or of all targets; texts have a vocabulary of words before it."""
     vocabulary = getattr(learner.dls, "vocab", None)
     steps = getattr(learner.dls.valid_ds, "tls", ())
-    one_target = len(steps) - learner.dls.n_inp == 1
-    if vocabulary and one_target and not isinstance(vocabulary[0], str | int | float | bool | np.generic):
+    has_one_target = len(steps) - learner.dls.n_inp == 1
+    if vocabulary and has_one_target and not isinstance(vocabulary[0], str | int | float | bool | np.generic):
         return vocabulary[-1] if len(vocabulary) > 1 else None
     return vocabulary

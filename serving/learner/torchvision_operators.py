@@ -15,7 +15,7 @@ _SCHEMAS = {
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
 
-# A torch.library.Library takes its declarations with it when it is collected.
+# Kept for as long as the process lives: a torch.library.Library that is garbage-collected takes its declarations back.
 _library: torch.library.Library | None = None
 
 
@@ -24,15 +24,15 @@ def declare_missing_operators() -> None:
     global _library
     if _library is not None:
         return
-    _load_binary()
-    missing = [schema for name, schema in _SCHEMAS.items() if not _declared(name)]
+    _load_torchvision_binary()
+    missing = [schema for name, schema in _SCHEMAS.items() if not _is_declared(name)]
     if missing:
         _library = torch.library.Library("torchvision", "DEF")
         for schema in missing:
             _library.define(schema)
 
 
-def _load_binary() -> None:
+def _load_torchvision_binary() -> None:
     # Where the binary does fit, it must declare the operators itself: declaring them twice is an error.
     spec = importlib.util.find_spec("torchvision")
     if spec is None or not spec.submodule_search_locations:
@@ -47,5 +47,5 @@ def _load_binary() -> None:
                 return
 
 
-def _declared(name: str) -> bool:
+def _is_declared(name: str) -> bool:
     return bool(torch._C._jit_get_schemas_for_operator(f"torchvision::{name}"))

@@ -1,4 +1,4 @@
-"""Runs a learner over many inputs in batches and keeps what it made of each."""
+"""Runs a learner over many inputs in batches."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,16 @@ from serving.learner.outputs import Outputs
 from serving.profiling.labelled_data import LabelledInput
 from store.errors import BadInput
 
-BATCH = 64
+BATCH_SIZE = 64
 
-# Draws progress: takes the batches, their number and a word for what is done, and gives the batches back.
-Track = Callable[[Iterable[Sequence[LabelledInput]], int, str], Iterable[Sequence[LabelledInput]]]
+# Draws progress: takes the batches, their number and a description for people, and yields the same batches.
+ProgressTracker = Callable[[Iterable[Sequence[LabelledInput]], int, str], Iterable[Sequence[LabelledInput]]]
 
 
 @dataclass(frozen=True)
 class InferenceResults:
-    """Outputs of the inputs that could be read, n of them, in order; and why the others could not."""
+    """The inputs that could be read, n of them, with their outputs in the same order; `refused` are the names of the others,
+    each with the reason."""
 
     inputs: list[LabelledInput]
     outputs: Outputs
@@ -29,51 +30,62 @@ class InferenceResults:
 
     @property
     def labels(self) -> list[str | None]:
-        return [one.label for one in self.inputs]
+        return [labelled.label for labelled in self.inputs]
 
 
-def silently(batches: Iterable[Sequence[LabelledInput]], _number: int, _what: str) -> Iterable[Sequence[LabelledInput]]:
-    """A `Track` that draws nothing."""
+def without_progress(
+    batches: Iterable[Sequence[LabelledInput]], _number: int, _description: str
+) -> Iterable[Sequence[LabelledInput]]:
+    """A `ProgressTracker` that draws nothing."""
     return batches
 
 
-def collect(engine: Engine, inputs: Sequence[LabelledInput], track: Track, what: str) -> InferenceResults:
+def run_inference(
+    engine: Engine, inputs: Sequence[LabelledInput], track: ProgressTracker, description: str
+) -> InferenceResults:
     """Run a learner over inputs.
+
+    Args:
+        engine: runs it.
+        inputs: read one by one.
+        track: draws progress.
+        description: of the inputs, for the progress that is drawn.
 
     Raises:
         BadInput: not one of them could be read.
     """
-    batches = [inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH)]
-    kept: list[LabelledInput] = []
+    batches = [inputs[start : start + BATCH_SIZE] for start in range(0, len(inputs), BATCH_SIZE)]
+    readable: list[LabelledInput] = []
     parts: list[Outputs] = []
     refused: list[tuple[str, str]] = []
-    for batch in track(batches, len(batches), what):
+    for batch in track(batches, len(batches), description):
         items = []
-        for one, item in _decoded(engine, batch, refused):
-            kept.append(one)
+        for labelled, item in _decode_batch(engine, batch, refused):
+            readable.append(labelled)
             items.append(item)
         if items:
             parts.append(engine.run(items))
     if not parts:
         name, reason = refused[0]
         raise BadInput(f"Not one of {len(inputs):,} inputs can be read. The first, {name}: {reason}")
-    return InferenceResults(kept, _joined(parts), refused)
+    return InferenceResults(readable, _concatenate(parts), refused)
 
 
-def _decoded(
+def _decode_batch(
     engine: Engine, batch: Sequence[LabelledInput], refused: list[tuple[str, str]]
 ) -> Iterator[tuple[LabelledInput, Item]]:
-    for one in batch:
+    """The inputs that can be read, each decoded; the others are added to `refused`."""
+    for labelled in batch:
         try:
-            item = engine.adapter.decode(one.read())
+            item = engine.adapter.decode(labelled.read())
         except BadInput as error:
-            refused.append((one.name, str(error)))
+            refused.append((labelled.name, str(error)))
         else:
-            yield one, item
+            yield labelled, item
 
 
-def _joined(parts: Sequence[Outputs]) -> Outputs:
-    def together(arrays: list[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
+def _concatenate(parts: Sequence[Outputs]) -> Outputs:
+    def concatenate_present(arrays: list[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
         present = [array for array in arrays if array is not None]
         return np.concatenate(present) if present else None
 
@@ -81,7 +93,7 @@ def _joined(parts: Sequence[Outputs]) -> Outputs:
         logits=np.concatenate([part.logits for part in parts]),
         embedding=np.concatenate([part.embedding for part in parts]),
         predictions=[prediction for part in parts for prediction in part.predictions],
-        probabilities=together([part.probabilities for part in parts]),
-        class_indices=together([part.class_indices for part in parts]),
-        confidences=together([part.confidences for part in parts]),
+        probabilities=concatenate_present([part.probabilities for part in parts]),
+        class_indices=concatenate_present([part.class_indices for part in parts]),
+        confidences=concatenate_present([part.confidences for part in parts]),
     )

@@ -1,5 +1,5 @@
-"""Where labelled inputs come from: a folder of pictures or texts, or a table of rows, of texts, or of file names. Each is
-read when needed."""
+"""Labelled inputs: from a folder of pictures or texts, or from a table of rows, of texts, or of file names. The content of
+an input is read when it is needed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y")
 
 @dataclass(frozen=True)
 class LabelledInput:
-    """One input to come: `name` for people, `label` where known, `read` to get it."""
+    """One input: its `name` for people, its `label` where known, and `read`, which returns its content."""
 
     name: str
     label: str | None
@@ -41,26 +41,28 @@ def labelled_inputs(path: Path, adapter: Adapter) -> list[LabelledInput]:
     Raises:
         BadInput: nothing there that this learner can use.
     """
-    texts = adapter.takes == "texts"
+    takes_texts = adapter.takes == "texts"
     if path.is_dir():
-        found = _folder(path, TEXT_ENDINGS if texts else IMAGE_ENDINGS)
+        inputs = _inputs_in_folder(path, TEXT_ENDINGS if takes_texts else IMAGE_ENDINGS)
     elif path.is_file():
         table = _read_table(path)
         if isinstance(adapter, Tabular):
-            found = _rows(table, adapter)
+            inputs = _inputs_from_rows(table, adapter)
         else:
-            found = _texts(path, table) if texts else _files(path, table)
+            inputs = _inputs_from_texts(path, table) if takes_texts else _inputs_from_files(path, table)
     else:
-        raise BadInput(f"{path} is not there. Name a folder of {'texts' if texts else 'pictures'} or a CSV file.")
-    if not found:
+        raise BadInput(f"{path} is not there. Name a folder of {'texts' if takes_texts else 'pictures'} or a CSV file.")
+    if not inputs:
         raise BadInput(f"{path} holds nothing that this {adapter.application} learner can use.")
-    return found
+    return inputs
 
 
-def _folder(folder: Path, endings: set[str]) -> list[LabelledInput]:
+def _inputs_in_folder(folder: Path, endings: set[str]) -> list[LabelledInput]:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in endings)
     return [
-        LabelledInput(str(file.relative_to(folder)), None if file.parent == folder else file.parent.name, _reader(file))
+        LabelledInput(
+            str(file.relative_to(folder)), None if file.parent == folder else file.parent.name, _file_reader(file)
+        )
         for file in files
     ]
 
@@ -72,19 +74,19 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise BadInput(f"{path} can't be read as CSV: {error}") from error
 
 
-def _rows(table: pd.DataFrame, adapter: Tabular) -> list[LabelledInput]:
-    wanted = [*adapter.categorical, *adapter.continuous]
-    missing = [name for name in wanted if name not in table.columns]
+def _inputs_from_rows(table: pd.DataFrame, adapter: Tabular) -> list[LabelledInput]:
+    columns = [*adapter.categorical, *adapter.continuous]
+    missing = [name for name in columns if name not in table.columns]
     if missing:
         raise BadInput(
             f"The table lacks the columns {', '.join(missing)}. It has {', '.join(map(str, table.columns))}.",
             field=missing[0],
         )
-    rows = plain_rows(table[wanted])
-    known = adapter.target in table.columns
-    labels = [str(label) for label in table[adapter.target]] if known else [None] * len(rows)
+    rows = plain_rows(table[columns])
+    has_labels = adapter.target in table.columns
+    labels = [str(label) for label in table[adapter.target]] if has_labels else [None] * len(rows)
     return [
-        LabelledInput(f"row {number}", label, _given(raw_row(row)))
+        LabelledInput(f"row {number}", label, _memory_reader(raw_row(row)))
         for number, (row, label) in enumerate(zip(rows, labels, strict=True))
     ]
 
@@ -95,46 +97,47 @@ def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _files(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
-    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    files = (
-        next((name for name in text if (path.parent / str(table[name].iloc[0])).is_file()), None)
+def _inputs_from_files(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
+    text_columns = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    file_column = (
+        next((name for name in text_columns if (path.parent / str(table[name].iloc[0])).is_file()), None)
         if len(table)
         else None
     )
-    if files is None:
+    if file_column is None:
         raise BadInput(
             f"No column of {path} names picture files beside it. One column must hold paths relative to {path.parent}."
         )
     return [
-        LabelledInput(str(name), label, _reader(path.parent / str(name)))
-        for name, label in zip(table[files], _labels(table, files), strict=True)
+        LabelledInput(str(name), label, _file_reader(path.parent / str(name)))
+        for name, label in zip(table[file_column], _labels_beside(table, file_column), strict=True)
     ]
 
 
-def _texts(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
-    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    if not text:
+def _inputs_from_texts(path: Path, table: pd.DataFrame) -> list[LabelledInput]:
+    text_columns = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    if not text_columns:
         raise BadInput(f"No column of {path} holds texts.")
-    named = next((name for name in text if str(name).lower() in _TEXT_COLUMNS), None)
-    # Without a name that says it, the longest are the texts.
-    column = named or max(text, key=lambda name: table[name].astype(str).str.len().mean())
+    named = next((name for name in text_columns if str(name).lower() in _TEXT_COLUMNS), None)
+    # Where no column is named like one of texts, the one with the longest values is taken.
+    column = named or max(text_columns, key=lambda name: table[name].astype(str).str.len().mean())
     return [
-        LabelledInput(f"row {number}", label, _given(raw_text(str(content))))
-        for number, (content, label) in enumerate(zip(table[column], _labels(table, column), strict=True))
+        LabelledInput(f"row {number}", label, _memory_reader(raw_text(str(content))))
+        for number, (content, label) in enumerate(zip(table[column], _labels_beside(table, column), strict=True))
         if content == content
     ]
 
 
-def _labels(table: pd.DataFrame, inputs: str) -> list[str | None]:
+def _labels_beside(table: pd.DataFrame, input_column: str) -> list[str | None]:
     """The labels beside a column of inputs: a column named as one, or else the first other one."""
-    others = [name for name in table.columns if name != inputs]
-    label = next((name for name in others if str(name).lower() in _LABEL_COLUMNS), others[0] if others else None)
-    given: Sequence[Any] = [None] * len(table) if label is None else table[label].tolist()
-    return [None if one is None or one != one else str(one) for one in given]
+    candidates = [name for name in table.columns if name != input_column]
+    first = candidates[0] if candidates else None
+    label_column = next((name for name in candidates if str(name).lower() in _LABEL_COLUMNS), first)
+    values: Sequence[Any] = [None] * len(table) if label_column is None else table[label_column].tolist()
+    return [None if value is None or value != value else str(value) for value in values]
 
 
-def _reader(file: Path) -> Callable[[], RawInput]:
+def _file_reader(file: Path) -> Callable[[], RawInput]:
     def read() -> RawInput:
         try:
             content = file.read_bytes()
@@ -145,5 +148,5 @@ def _reader(file: Path) -> Callable[[], RawInput]:
     return read
 
 
-def _given(raw: RawInput) -> Callable[[], RawInput]:
+def _memory_reader(raw: RawInput) -> Callable[[], RawInput]:
     return lambda: raw

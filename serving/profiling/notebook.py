@@ -1,4 +1,4 @@
-"""Profiling a learner where it was trained: its own `dls` hold the data."""
+"""Profiles a learner where it was trained, from the data in its own `dls`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from serving.learner.adapters.tabular import Tabular, raw_row
 from serving.learner.adapters.text import Text, raw_tokens
 from serving.learner.adapters.vision import raw_image, source_of
 from serving.learner.loading import LoadedLearner, load, name_of, weights_sha256
-from serving.profiling.batch_inference import Track, silently
+from serving.profiling.batch_inference import ProgressTracker, without_progress
 from serving.profiling.labelled_data import LabelledInput, plain_rows
 from serving.profiling.profiler import make_reference
 from store.errors import BadInput, BadLearner
@@ -26,7 +26,7 @@ def profile_learner(
     *,
     alpha: float = DEFAULT_ALPHA,
     seed: int = 0,
-    track: Track = silently,
+    track: ProgressTracker = without_progress,
 ) -> Reference:
     """Profile a learner in memory: fitted on its training set, calibrated on its validation set.
 
@@ -53,7 +53,9 @@ def profile_learner(
     was_training = learner.model.training
     engine = Engine(LoadedLearner(learner, name_of(path), sha256, weights))
     try:
-        training, held_out = (_inputs(engine, dataset) for dataset in (learner.dls.train_ds, learner.dls.valid_ds))
+        training, held_out = (
+            _labelled_inputs(engine, dataset) for dataset in (learner.dls.train_ds, learner.dls.valid_ds)
+        )
         reference = make_reference(
             engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track
         )
@@ -66,6 +68,7 @@ def profile_learner(
 
 
 def _hash_of_export(path: Path, weights: str) -> tuple[str | None, str | None]:
+    """The hash of the exported file if it holds these weights, and else a warning that says why the hash is None."""
     if not path.is_file():
         return (
             None,
@@ -80,16 +83,16 @@ def _hash_of_export(path: Path, weights: str) -> tuple[str | None, str | None]:
     return exported.sha256, None
 
 
-def _inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:
+def _labelled_inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:
     if isinstance(engine.adapter, Tabular):
-        return _rows(engine.adapter, dataset)
+        return _labelled_rows(engine.adapter, dataset)
     targets = dataset.tls[1] if len(dataset.tls) > 1 else None
     classes = engine.task.classes
 
-    def label(place: int) -> str | None:
+    def label(index: int) -> str | None:
         if targets is None or engine.task.name != "single_label":
             return None
-        return classes[int(targets[place])]
+        return classes[int(targets[index])]
 
     def raw(item: Any) -> RawInput:
         if isinstance(engine.adapter, Text):
@@ -97,8 +100,8 @@ def _inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:
         return raw_image(source_of(dataset, item))
 
     return [
-        LabelledInput(f"item {place}", label(place), lambda item=item: raw(item))  # type: ignore[misc]
-        for place, item in enumerate(_items(dataset))
+        LabelledInput(f"item {index}", label(index), lambda item=item: raw(item))  # type: ignore[misc]
+        for index, item in enumerate(_items(dataset))
     ]
 
 
@@ -107,17 +110,16 @@ def _items(dataset: Any) -> list[Any]:
     return [row for _, row in items.iterrows()] if hasattr(items, "iterrows") else list(items)
 
 
-def _rows(adapter: Tabular, dataset: Any) -> list[LabelledInput]:
+def _labelled_rows(adapter: Tabular, dataset: Any) -> list[LabelledInput]:
     # Decoding changes the table in place.
     table = dataset.new(dataset.items.copy()).decode().items
-    wanted = [*adapter.categorical, *adapter.continuous]
-    plain = table[wanted].copy()
+    inputs = table[[*adapter.categorical, *adapter.continuous]].copy()
     for name in adapter.continuous:
         if f"{name}_na" in table.columns:
-            plain[name] = plain[name].astype(float).where(~table[f"{name}_na"].astype(bool))
+            inputs[name] = inputs[name].astype(float).where(~table[f"{name}_na"].astype(bool))
     targets = list(dataset.y_names)
     labels = [str(label) for label in table[targets[0]]] if len(targets) == 1 else [None] * len(table)
     return [
         LabelledInput(f"row {number}", label, lambda row=row: raw_row(row))  # type: ignore[misc]
-        for number, (row, label) in enumerate(zip(plain_rows(plain), labels, strict=True))
+        for number, (row, label) in enumerate(zip(plain_rows(inputs), labels, strict=True))
     ]

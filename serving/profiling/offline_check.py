@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.baselines.baseline import Comparison
 from monitor.checks.verdict import judge
+from monitor.history.report_material import read_report_material
 from monitor.passes.decide import group_flagged, make_run
 from monitor.passes.monitor_pass import Look, PassResult
 from monitor.reference.profile import Reference
@@ -18,7 +19,7 @@ from monitor.settings import MonitorSettings
 from reports.drift import DriftReport, drift_report
 from serving.engine.engine import Engine
 from serving.gateway.recorder import text_of
-from serving.profiling.batch_inference import InferenceResults, Track, collect, silently
+from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
 from serving.profiling.labelled_data import LabelledInput
 from store.clock import new_id, utc_now
 from store.recording.batches import RawInput
@@ -66,14 +67,14 @@ def check_inputs(
     reference: Reference,
     inputs: Sequence[LabelledInput],
     settings: MonitorSettings,
-    track: Track = silently,
+    track: ProgressTracker = without_progress,
 ) -> OfflineCheck:
     """Compare inputs with a reference, by the very checks of the monitor.
 
     Raises:
         BadInput: not one input can be read.
     """
-    collected = collect(engine, inputs, track, "inputs")
+    collected = run_inference(engine, inputs, track, "inputs")
     recorded = _as_recorded(collected, reference)
     seed = f"{engine.loaded.sha256}/{len(collected.inputs)}"
     judgement = judge(reference, Window.of_record(reference, recorded), settings, generator(seed))
@@ -90,7 +91,7 @@ def check_inputs(
     run = make_run(look, judgement)
     watched = PassResult(model, reference, recorded, run, (), judgement.test, group_flagged(recorded))
     record = _InputFiles(dict(zip(recorded.ids, collected.inputs, strict=True)))
-    return OfflineCheck(watched, drift_report(watched, record), collected.refused)
+    return OfflineCheck(watched, drift_report(watched, read_report_material(watched, record)), collected.refused)
 
 
 def _as_recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:

@@ -16,9 +16,9 @@ from monitor.reference.fit import DEFAULT_ALPHA, fit_reference
 from monitor.reference.profile import Reference
 from reports.pictures import thumbnail
 from serving.engine.engine import Engine
-from serving.gateway.parity import PARITY_SAMPLES, parity_sample
+from serving.gateway.parity import PARITY_SAMPLES, make_parity_sample
 from serving.learner.tasks import SingleLabel
-from serving.profiling.batch_inference import InferenceResults, Track, collect, silently
+from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
 from serving.profiling.labelled_data import LabelledInput
 from store.clock import utc_now
 from store.errors import BadInput
@@ -26,7 +26,7 @@ from store.errors import BadInput
 HELD_OUT_SHARE = 0.2
 EXAMPLES = 1_000
 COLUMN_ROWS = 2_000
-# Traffic is not known yet: the certificate is made for a promise of so many predictions.
+# Traffic is not known yet: the certificate is made for a promise of this many predictions.
 PROMISE = 10_000.0
 
 Labels = npt.NDArray[np.int64] | None
@@ -39,7 +39,7 @@ def make_reference(
     *,
     rng: np.random.Generator,
     alpha: float = DEFAULT_ALPHA,
-    track: Track = silently,
+    track: ProgressTracker = without_progress,
 ) -> Reference:
     """Profile a learner.
 
@@ -55,7 +55,7 @@ def make_reference(
     Raises:
         BadInput: too few inputs can be read.
     """
-    warnings = []
+    warnings: list[str] = []
     source = "held-out rows"
     if held_out is None:
         training, held_out = _split(training, rng)
@@ -64,19 +64,20 @@ def make_reference(
             "No held-out data was given, so a fifth of the training rows was held out. The network has seen them: "
             "expect more flagged inputs than promised. Give --valid for honest statistics."
         )
-    seen = collect(engine, training, track, "training rows")
-    fresh = collect(engine, held_out, track, "held-out rows")
-    for what, collected in (("training", seen), ("held-out", fresh)):
-        if collected.refused:
-            name, reason = collected.refused[0]
-            warnings.append(f"{len(collected.refused):,} {what} inputs can't be read. The first, {name}: {reason}")
-    labels = [_class_indices(engine, collected, warnings) for collected in (seen, fresh)]
+    trained_on = run_inference(engine, training, track, "training rows")
+    calibration = run_inference(engine, held_out, track, "held-out rows")
+    warnings += [*_refused_warnings("training", trained_on), *_refused_warnings("held-out", calibration)]
+    labels, calibration_labels = (_class_indices(engine, results, warnings) for results in (trained_on, calibration))
     one_class = isinstance(engine.task, SingleLabel)
     reference = fit_reference(
-        seen.outputs.embedding,
-        seen.outputs.logits if one_class else None,
-        labels[0],
-        calibration=(fresh.outputs.embedding, fresh.outputs.logits if one_class else None, labels[1]),
+        trained_on.outputs.embedding,
+        trained_on.outputs.logits if one_class else None,
+        labels,
+        calibration=(
+            calibration.outputs.embedding,
+            calibration.outputs.logits if one_class else None,
+            calibration_labels,
+        ),
         head=engine.head if one_class else None,
         rng=rng,
         alpha=alpha,
@@ -84,25 +85,45 @@ def make_reference(
     certificate = certify(reference, PROMISE, rng)
     if not certificate.passed:
         warnings.append(certificate.reason)
-    return replace(
+    reference = replace(
         reference,
         certificate=certificate.as_json(),
         warnings=(*warnings, *reference.warnings),
-        origin=Origin(
-            learner_sha256=engine.loaded.sha256,
-            weights_sha256=engine.loaded.weights_sha256,
-            name=engine.loaded.name,
-            application=engine.adapter.application,
-            task=engine.task.name,
-            classes=engine.task.classes,
-            created_at=utc_now().isoformat(timespec="seconds"),
-            tidegate_version=version("tidegate"),
-            calibration_source=source,
-            accuracy=_accuracy(fresh, labels[1]),
+        origin=_origin(engine, source, _accuracy(calibration, calibration_labels)),
+    )
+    return _with_content(reference, engine, trained_on, calibration, rng)
+
+
+def _with_content(
+    reference: Reference,
+    engine: Engine,
+    trained_on: InferenceResults,
+    calibration: InferenceResults,
+    rng: np.random.Generator,
+) -> Reference:
+    """The reference with inputs for people and for other machines to look at. They are drawn in this order."""
+    return replace(
+        reference,
+        examples=_examples(engine, trained_on, rng),
+        parity_samples=tuple(
+            make_parity_sample(engine, labelled.read()) for labelled in _draw(calibration.inputs, PARITY_SAMPLES, rng)
         ),
-        examples=_examples(engine, seen, rng),
-        parity_samples=tuple(parity_sample(engine, one.read()) for one in _drawn(fresh.inputs, PARITY_SAMPLES, rng)),
-        columns=_columns(engine, fresh, rng),
+        columns=_columns(engine, calibration, rng),
+    )
+
+
+def _origin(engine: Engine, calibration_source: str, accuracy: float | None) -> Origin:
+    return Origin(
+        learner_sha256=engine.loaded.sha256,
+        weights_sha256=engine.loaded.weights_sha256,
+        name=engine.loaded.name,
+        application=engine.adapter.application,
+        task=engine.task.name,
+        classes=engine.task.classes,
+        created_at=utc_now().isoformat(timespec="seconds"),
+        tidegate_version=version("tidegate"),
+        calibration_source=calibration_source,
+        accuracy=accuracy,
     )
 
 
@@ -111,53 +132,64 @@ def _split(
 ) -> tuple[list[LabelledInput], list[LabelledInput]]:
     if len(inputs) < 10:
         raise BadInput(f"{len(inputs)} inputs are too few to hold some out. Give more, or give --valid.")
-    labels = [one.label or "" for one in inputs]
+    labels = [labelled.label or "" for labelled in inputs]
     # A class with a single row, or more classes than held-out rows, can't be stratified.
-    smallest, held_out = min(Counter(labels).values()), int(len(inputs) * HELD_OUT_SHARE)
-    stratify = labels if smallest > 1 and len(set(labels)) <= held_out else None
+    smallest_class, held_out_count = min(Counter(labels).values()), int(len(inputs) * HELD_OUT_SHARE)
+    stratify = labels if smallest_class > 1 and len(set(labels)) <= held_out_count else None
     seed = int(rng.integers(2**31))
-    training, fresh = train_test_split(list(inputs), test_size=HELD_OUT_SHARE, stratify=stratify, random_state=seed)
-    return training, fresh
+    training, held_out = train_test_split(list(inputs), test_size=HELD_OUT_SHARE, stratify=stratify, random_state=seed)
+    return training, held_out
 
 
-def _class_indices(engine: Engine, collected: InferenceResults, warnings: list[str]) -> Labels:
-    if not isinstance(engine.task, SingleLabel) or any(label is None for label in collected.labels):
+def _refused_warnings(kind: str, results: InferenceResults) -> list[str]:
+    if not results.refused:
+        return []
+    name, reason = results.refused[0]
+    return [f"{len(results.refused):,} {kind} inputs can't be read. The first, {name}: {reason}"]
+
+
+def _class_indices(engine: Engine, results: InferenceResults, warnings: list[str]) -> Labels:
+    """The labels as indices into the classes; None, and perhaps a warning, where they can't be used."""
+    if not isinstance(engine.task, SingleLabel) or any(label is None for label in results.labels):
         return None
-    places = {name: place for place, name in enumerate(engine.task.classes)}
-    unknown = sorted({str(label) for label in collected.labels if label not in places})
+    index_by_class = {name: index for index, name in enumerate(engine.task.classes)}
+    unknown = sorted({str(label) for label in results.labels if label not in index_by_class})
     if unknown:
         warnings.append(
             f"Labels that the learner does not know, such as {unknown[0]!r}, so its predictions stand in for labels "
-            f"({len(unknown)} unknown of {len(set(collected.labels))})."
+            f"({len(unknown)} unknown of {len(set(results.labels))})."
         )
         return None
-    return np.array([places[str(label)] for label in collected.labels], np.int64)
+    return np.array([index_by_class[str(label)] for label in results.labels], np.int64)
 
 
-def _accuracy(fresh: InferenceResults, labels: Labels) -> float | None:
-    if labels is None or fresh.outputs.class_indices is None:
+def _accuracy(results: InferenceResults, labels: Labels) -> float | None:
+    if labels is None or results.outputs.class_indices is None:
         return None
-    return float((fresh.outputs.class_indices == labels).mean())
+    return float((results.outputs.class_indices == labels).mean())
 
 
-def _examples(engine: Engine, seen: InferenceResults, rng: np.random.Generator) -> Examples:
-    chosen = _places(len(seen.inputs), EXAMPLES, rng)
-    inputs = [seen.inputs[place] for place in chosen]
-    pictures = [thumbnail(one.read().content) for one in inputs] if engine.adapter.application == "vision" else []
-    captions = [one.name if one.label is None else one.label for one in inputs]
-    return Examples(seen.outputs.embedding[chosen].astype(np.float16).astype(np.float32), captions, pictures)
+def _examples(engine: Engine, results: InferenceResults, rng: np.random.Generator) -> Examples:
+    row_indices = _draw_indices(len(results.inputs), EXAMPLES, rng)
+    inputs = [results.inputs[row_index] for row_index in row_indices]
+    is_vision = engine.adapter.application == "vision"
+    pictures = [thumbnail(labelled.read().content) for labelled in inputs] if is_vision else []
+    captions = [labelled.name if labelled.label is None else labelled.label for labelled in inputs]
+    # Through float16, as the record keeps embeddings.
+    return Examples(results.outputs.embedding[row_indices].astype(np.float16).astype(np.float32), captions, pictures)
 
 
-def _columns(engine: Engine, fresh: InferenceResults, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Held-out inputs as named columns; none for pictures, which are not read for it."""
+def _columns(engine: Engine, results: InferenceResults, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Inputs as named columns; none for pictures and texts, which are not read for it."""
     if engine.adapter.application != "tabular":
         return []
-    return [engine.adapter.columns(one.read()) for one in _drawn(fresh.inputs, COLUMN_ROWS, rng)]
+    return [engine.adapter.columns(labelled.read()) for labelled in _draw(results.inputs, COLUMN_ROWS, rng)]
 
 
-def _drawn(inputs: Sequence[LabelledInput], at_most: int, rng: np.random.Generator) -> list[LabelledInput]:
-    return [inputs[place] for place in _places(len(inputs), at_most, rng)]
+def _draw(inputs: Sequence[LabelledInput], at_most: int, rng: np.random.Generator) -> list[LabelledInput]:
+    return [inputs[row_index] for row_index in _draw_indices(len(inputs), at_most, rng)]
 
 
-def _places(number: int, at_most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    return np.sort(rng.permutation(number)[:at_most])
+def _draw_indices(count: int, at_most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Row indices in order, drawn without replacement."""
+    return np.sort(rng.permutation(count)[:at_most])

@@ -5,15 +5,12 @@ import hashlib
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-from serving.gateway.gateway import CallerGone, Gateway, RecordedPrediction
+from serving.gateway.gateway import Gateway
+from serving.gateway.prediction import GatewayRequest, Outcome, RecordedPrediction
 from serving.rollout.plan import Plan, Role, Version
-from store.errors import BadInput, NotFound, Overloaded, TidegateError, TimedOut
-from store.recording.batches import RawInput
+from store.errors import NotFound, Overloaded, TidegateError, TimedOut
 
 logger = logging.getLogger(__name__)
 
@@ -23,23 +20,15 @@ SECONDS_BETWEEN_POLLS = 1.0
 LoadVersion = Callable[[Version], Gateway]
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What one version answered, in the order of the inputs."""
-
-    gateway: Gateway
-    answers: list[RecordedPrediction | BadInput]
-
-
 class Deployment:
     """Serves one name by the versions that a plan gives it.
 
-    A change of plan drops no request: the new version is loaded and warm before it is asked, and the old one finishes
+    A change of plan drops no request: the new version is loaded and warm before it gets any, and the old one finishes
     what it accepted before it ends.
 
     Args:
-        name: under which it is asked.
-        plan: which versions.
+        name: under which requests ask for it.
+        plan: which version has which role.
         load_version: loads one.
         plan_file: followed while serving; None where the plan never changes.
     """
@@ -48,24 +37,24 @@ class Deployment:
         self.name = name
         self.plan = plan
         self.plan_file = plan_file
-        self._open = load_version
-        self._seen = _stamp(plan_file)
+        self._load_version = load_version
+        self._file_stamp = _file_stamp(plan_file)
         self._by_role: dict[Role, Gateway] = {}
-        self._mirroring: set[asyncio.Task[None]] = set()
-        self._following: asyncio.Task[None] | None = None
+        self._shadow_tasks: set[asyncio.Task[None]] = set()
+        self._follow_task: asyncio.Task[None] | None = None
         self.not_mirrored = 0
         self.problem: str | None = None
         for role, version in plan.versions().items():
             try:
-                self._by_role[role] = self._open(version)
+                self._by_role[role] = self._load_version(version)
             except TidegateError as error:
                 if role is Role.LIVE:
                     raise
-                self._complain(role, error)
+                self._report_problem(role, error)
 
     @classmethod
     def of(cls, gateway: Gateway) -> "Deployment":
-        """A gateway that is open already, alone."""
+        """A gateway that is loaded already, alone."""
         version = Version(Path(), gateway.model.sha256, None)
         return cls(gateway.model.name, Plan(version), lambda _version: gateway)
 
@@ -94,40 +83,30 @@ class Deployment:
         canary = self._by_role.get(Role.CANARY)
         if canary is None:
             return self.live
-        return canary if _place(self.name, key) < self.plan.share else self.live
+        return canary if _position_of_key(self.name, key) < self.plan.share else self.live
 
-    async def predict(
-        self,
-        gateway: Gateway,
-        inputs: Sequence[RawInput],
-        tags: dict[str, Any] | None,
-        *,
-        gone: CallerGone | None = None,
-        seconds: float | None = None,
-        ids: Sequence[UUID] | None = None,
-    ) -> list[RecordedPrediction | BadInput]:
-        """Answer by a version that was chosen, and let the shadow see what was answered; see `Gateway.predict`."""
-        answers = await gateway.predict(inputs, tags, gone=gone, seconds=seconds, ids=ids)
+    async def predict(self, gateway: Gateway, request: GatewayRequest) -> list[Outcome]:
+        """Answer by a version that was chosen, and send the shadow what was answered; see `Gateway.predict`."""
+        outcomes = await gateway.predict(request)
         shadow = self._by_role.get(Role.SHADOW)
         if shadow is not None:
-            task = asyncio.create_task(self._mirror(shadow, inputs, tags, answers))
+            task = asyncio.create_task(self._mirror(shadow, request, outcomes))
             # The loop itself keeps no hold of its tasks.
-            self._mirroring.add(task)
-            task.add_done_callback(self._mirroring.discard)
-        return answers
+            self._shadow_tasks.add(task)
+            task.add_done_callback(self._shadow_tasks.discard)
+        return outcomes
 
-    async def _mirror(
-        self,
-        shadow: Gateway,
-        inputs: Sequence[RawInput],
-        tags: dict[str, Any] | None,
-        answers: Sequence[RecordedPrediction | BadInput],
-    ) -> None:
-        pairs = [(raw, one.id) for raw, one in zip(inputs, answers, strict=True) if isinstance(one, RecordedPrediction)]
+    async def _mirror(self, shadow: Gateway, request: GatewayRequest, outcomes: Sequence[Outcome]) -> None:
+        pairs = [
+            (raw, outcome.id)
+            for raw, outcome in zip(request.inputs, outcomes, strict=True)
+            if isinstance(outcome, RecordedPrediction)
+        ]
         if not pairs:
             return
+        inputs, mirrors = zip(*pairs, strict=True)
         try:
-            await shadow.predict([raw for raw, _ in pairs], tags, mirrors=[id_ for _, id_ in pairs])
+            await shadow.predict(GatewayRequest(inputs, request.tags, mirrors=mirrors))
         except (Overloaded, TimedOut):
             # A shadow never slows anyone down: what it has no time for is counted, and left out.
             self.not_mirrored += len(pairs)
@@ -140,63 +119,64 @@ class Deployment:
         for gateway in self._by_role.values():
             gateway.start()
         if self.plan_file is not None:
-            self._following = asyncio.create_task(self._follow())
+            self._follow_task = asyncio.create_task(self._follow_plan_file())
 
     async def stop(self) -> None:
         """Finish what was accepted."""
-        if self._following is not None:
-            self._following.cancel()
+        if self._follow_task is not None:
+            self._follow_task.cancel()
         await asyncio.gather(*(gateway.stop() for role, gateway in self._by_role.items() if role is not Role.SHADOW))
-        await asyncio.gather(*self._mirroring)
+        await asyncio.gather(*self._shadow_tasks)
         if shadow := self._by_role.get(Role.SHADOW):
             await shadow.stop()
 
-    async def _follow(self) -> None:
+    async def _follow_plan_file(self) -> None:
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_POLLS)
-            stamp = _stamp(self.plan_file)
-            if stamp == self._seen:
+            stamp = _file_stamp(self.plan_file)
+            if stamp == self._file_stamp:
                 continue
-            self._seen = stamp
+            self._file_stamp = stamp
             try:
                 plan = None if self.plan_file is None else Plan.load(self.plan_file)
             except TidegateError as error:
-                self._complain(None, error)
+                self._report_problem(None, error)
                 continue
             # Where the file is gone the live version goes on alone.
             await self.change(plan or self.plan.stopped())
 
     async def change(self, plan: Plan) -> None:
-        """Serve by another plan. A version that can't be opened leaves its role as it was, and is complained of."""
+        """Serve by another plan. Where its live version can't be loaded all stays as it was; another version that can't be
+        leaves its role empty. Both are reported as the deployment's problem."""
         self.problem = None
         by_sha256 = {gateway.model.sha256: gateway for gateway in self._by_role.values()}
-        wanted: dict[Role, Gateway] = {}
+        planned: dict[Role, Gateway] = {}
         for role, version in plan.versions().items():
             gateway = by_sha256.get(version.sha256 or "")
             if gateway is None:
                 try:
-                    gateway = await asyncio.to_thread(self._open, version)
+                    gateway = await asyncio.to_thread(self._load_version, version)
                 except Exception as error:  # noqa: BLE001 - whatever it is, what was served goes on
-                    self._complain(role, error)
+                    self._report_problem(role, error)
                     if role is Role.LIVE:
                         return
                     continue
                 gateway.start()
                 by_sha256[gateway.model.sha256] = gateway
-            wanted[role] = gateway
-        before, self._by_role, self.plan = self._by_role, wanted, plan
-        logger.info("%s is served by %s", self.name, ", ".join(f"{r.value} {g.label}" for r, g in wanted.items()))
-        staying = set(map(id, wanted.values()))
-        ended = {id(gateway): gateway for gateway in before.values() if id(gateway) not in staying}
-        if self._mirroring:
-            await asyncio.wait(self._mirroring)
+            planned[role] = gateway
+        previous, self._by_role, self.plan = self._by_role, planned, plan
+        logger.info("%s is served by %s", self.name, ", ".join(f"{r.value} {g.label}" for r, g in planned.items()))
+        staying = set(map(id, planned.values()))
+        ended = {id(gateway): gateway for gateway in previous.values() if id(gateway) not in staying}
+        if self._shadow_tasks:
+            await asyncio.wait(self._shadow_tasks)
         await asyncio.gather(*(gateway.stop() for gateway in ended.values()))
 
-    def _complain(self, role: Role | None, error: Exception) -> None:
-        what = "the rollout's file" if role is None else f"the {role.value} version"
-        self.problem = f"{what} can't be served: {error}"
-        known = isinstance(error, TidegateError)
-        logger.error("%s: %s", self.name, self.problem, exc_info=None if known else error)
+    def _report_problem(self, role: Role | None, error: Exception) -> None:
+        subject = "the rollout's file" if role is None else f"the {role.value} version"
+        self.problem = f"{subject} can't be served: {error}"
+        expected = isinstance(error, TidegateError)
+        logger.error("%s: %s", self.name, self.problem, exc_info=None if expected else error)
 
 
 class Deployments:
@@ -250,19 +230,20 @@ class Deployments:
         await asyncio.gather(*(deployment.stop() for deployment in self._by_name.values()))
 
 
-def _place(name: str, key: str | None) -> float:
-    """Where a key lies between 0 and 1; a growing share keeps those it had."""
+def _position_of_key(name: str, key: str | None) -> float:
+    """A number from 0 to 1 that is always the same for a key, so that a growing share keeps the keys it had; random for
+    requests without a key."""
     if key is None:
         return random.random()
     return int.from_bytes(hashlib.sha256(f"{name}\0{key}".encode()).digest()[:8]) / 2**64
 
 
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    """What changes when a file is written."""
+def _file_stamp(path: Path | None) -> tuple[int, int] | None:
+    """What changes when a file is written: its time and inode; None where there is no file."""
     if path is None:
         return None
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino
+    return stat.st_mtime_ns, stat.st_ino

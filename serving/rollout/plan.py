@@ -1,7 +1,7 @@
 """What an operator wants served under one name: a live version, perhaps a shadow and a canary beside it.
 
-Kept in a file beside the export, which `tidegate rollout` writes and running gateways follow. A version is known by its
-hash: a gateway loads a file only if it is the one that the operator named.
+The plan lies in a file beside the export, which `tidegate rollout` writes and running gateways follow. A version is known
+by its hash: a gateway loads a file only if it is the one that the operator named.
 """
 
 import os
@@ -43,8 +43,8 @@ class Plan:
 
     def versions(self) -> dict[Role, Version]:
         """The versions that are to be served, by their role."""
-        named = {Role.LIVE: self.live, Role.SHADOW: self.shadow, Role.CANARY: self.canary}
-        return {role: version for role, version in named.items() if version is not None}
+        by_role = {Role.LIVE: self.live, Role.SHADOW: self.shadow, Role.CANARY: self.canary}
+        return {role: version for role, version in by_role.items() if version is not None}
 
     def with_shadow(self, version: Version) -> "Plan":
         """Let a version see the same traffic."""
@@ -54,7 +54,7 @@ class Plan:
         """Give a version a share of the traffic; if it was the shadow it no longer is.
 
         Raises:
-            BadSettings: a share that is none.
+            BadSettings: the share is not between 0 and 1.
         """
         if not 0 < share < 1:
             raise BadSettings(
@@ -80,7 +80,7 @@ class Plan:
 
     @classmethod
     def load(cls, path: Path) -> "Plan | None":
-        """The plan that was kept, or None.
+        """The plan that was saved, or None.
 
         Raises:
             BadSettings: the file can't be read.
@@ -92,28 +92,28 @@ class Plan:
         except (OSError, orjson.JSONDecodeError) as error:
             raise _damaged(path, error) from error
         try:
-            named = {role.value: _version(document.get(role.value)) for role in Role}
-            live = named.pop("live")
+            versions = {role.value: _parse_version(document.get(role.value)) for role in Role}
+            live = versions.pop("live")
             if live is None:
                 raise TypeError("it names no live version")
-            return cls(live, **named, share=float(document.get("share", 0.0)))
+            return cls(live, **versions, share=float(document.get("share", 0.0)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _damaged(path, error) from error
 
     def save(self, path: Path) -> None:
-        """Keep it, whole or not at all."""
+        """Write it to a file, whole or not at all."""
         content = orjson.dumps(asdict(self), default=str, option=orjson.OPT_INDENT_2)
-        written = path.with_name(f"{path.name}.{os.getpid()}")
-        written.write_bytes(content + b"\n")
-        written.replace(path)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        temporary.write_bytes(content + b"\n")
+        temporary.replace(path)
 
 
 def plan_beside(export: Path) -> Path:
-    """Where the plan of an export is kept."""
+    """The file that holds the plan of an export."""
     return export.with_suffix(".rollout.json")
 
 
-def _version(document: dict[str, Any] | None) -> Version | None:
+def _parse_version(document: dict[str, Any] | None) -> Version | None:
     if document is None:
         return None
     reference = document["reference"]

@@ -1,4 +1,4 @@
-"""Opens a version of a learner: loaded, seen to belong to its reference, tuned, and put on the record."""
+"""Loads a version of a learner: checked against its reference, tuned, and registered in the store."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VersionLoader:
-    """Opens versions of one served name.
+    """Loads versions of one served name.
 
     Args:
         store: where they are recorded.
         settings: of the gateway.
         name: what the model is called on pages; None for its file's name.
         import_modules: modules that learners need.
-        announce: told each file and its hash before its code runs.
+        announce: called with each file and its hash before its code runs.
     """
 
     store: Store
@@ -38,7 +38,7 @@ class VersionLoader:
     announce: Callable[[Path, str], None]
 
     def __call__(self, version: Version) -> Gateway:
-        """Open one; takes seconds.
+        """Load one; takes seconds.
 
         Raises:
             TidegateError: it can't be served; the message says why.
@@ -51,19 +51,11 @@ class VersionLoader:
             import_modules=self.import_modules,
             announce=lambda sha256: self.announce(version.export, sha256),
         )
-        chosen = self._tuned(engine, version.export, reference)
-        return Gateway(
-            engine,
-            reference,
-            self.store,
-            self.settings,
-            name=self.name,
-            batch_wait_seconds=chosen.saved_by_batching_seconds,
-            trial=chosen,
-        )
+        trial = self._use_fastest(engine, version.export, reference)
+        return Gateway(engine, reference, self.store, self.settings, name=self.name, trial=trial)
 
-    def _tuned(self, engine: Engine, export: Path, reference: Reference | None) -> Trial:
-        """The fastest backend and number of threads, as measured now or before, in use."""
+    def _use_fastest(self, engine: Engine, export: Path, reference: Reference | None) -> Trial:
+        """Run the engine by the fastest backend and number of threads, as measured now or earlier."""
         if reference is not None:
             # Its inputs are run below, and must be this learner's.
             check_same_learner(engine, reference)
@@ -72,20 +64,20 @@ class VersionLoader:
             if reference is None
             else [RawInput(sample.media_type, sample.content) for sample in reference.parity_samples]
         )
-        most = max(1, cores() // self.settings.workers)
-        tuning = Tuning.load(tuning_beside(export), engine.loaded.sha256) or _measured(engine, export, inputs)
-        chosen = tuning.within(most)
+        maximum_threads = max(1, cores() // self.settings.workers)
+        tuning = Tuning.load(tuning_beside(export), engine.loaded.sha256) or _measure(engine, export, inputs)
+        chosen = tuning.within(maximum_threads)
         try:
             use(engine, chosen, inputs)
         except NotEligible as error:
             logger.warning("%s was the fastest and can't be used any more (%s): measuring again", chosen.backend, error)
-            chosen = _measured(engine, export, inputs).within(most)
+            chosen = _measure(engine, export, inputs).within(maximum_threads)
             use(engine, chosen, inputs)
         return chosen
 
 
-def _measured(engine: Engine, export: Path, inputs: Sequence[RawInput]) -> Tuning:
-    """Measure now, and keep it beside the export."""
+def _measure(engine: Engine, export: Path, inputs: Sequence[RawInput]) -> Tuning:
+    """Measure, and save what was measured beside the export."""
     tuning = tune(engine, inputs, thorough=False)
     tuning.save(tuning_beside(export))
     return tuning

@@ -1,1 +1,1 @@
-"""Connections, tables, migrations, partitions, and the time buckets that rows are counted by."""
+"""Connections, tables, migrations, partitions, and the time buckets that counts and rollups are kept by."""

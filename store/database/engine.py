@@ -1,4 +1,4 @@
-"""Connections to SQLite and PostgreSQL, each with the guarantees the record needs."""
+"""Connections to SQLite and PostgreSQL, with the guarantees that the record needs."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ from store.settings import StoreSettings
 
 logger = logging.getLogger(__name__)
 
-# What repositories are handed by a caller who writes several things at once.
+# What a caller who writes with several repositories at once passes to each.
 Transaction = Session
 
 _WRITES = "tidegate_writes"
@@ -28,7 +28,7 @@ _WRITES = "tidegate_writes"
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
     """Whether this SQLite is free of the WAL-reset bug, which can lose commits when two connections checkpoint at once.
 
-    It is in 3.7.0 to 3.51.2, and mended in 3.51.3 and in the releases 3.50.7 and 3.44.6 of the older branches.
+    The bug is in 3.7.0 to 3.51.2. It is fixed in 3.51.3 and in the releases 3.50.7 and 3.44.6 of the older branches.
     """
     if version >= (3, 51, 3):
         return True
@@ -36,7 +36,7 @@ def wal_is_safe(version: tuple[int, int, int]) -> bool:
 
 
 def sqlite_module() -> ModuleType:
-    """The DB-API module for SQLite: pysqlite3, which carries a mended SQLite, else Python's own."""
+    """The DB-API module for SQLite: pysqlite3, which carries a fixed SQLite, else Python's own."""
     try:
         from pysqlite3 import dbapi2
     except ImportError:
@@ -54,9 +54,9 @@ class Database:
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
-        self.url = _parse(settings.database)
-        # An instant of the database's clock, and the steady seconds when it was.
-        self._measured: tuple[datetime, float] | None = None
+        self.url = _parse_url(settings.database)
+        # An instant by the database's clock, and `steady_seconds` at that instant.
+        self._clock_reading: tuple[datetime, float] | None = None
         self.engine = _sqlite_engine(self.url, settings) if self.is_sqlite else _postgresql_engine(self.url)
 
     @property
@@ -82,35 +82,42 @@ class Database:
             session.commit()
 
     def repeat_in_transactions(self, step: Callable[[Session], int]) -> int:
-        """Repeat a step, each time in a transaction of its own so that no gateway waits long, until it finds nothing to
-        do; and say how much it found in all."""
-        whole = 0
+        """Repeat a step until it changes no more rows, each time in a transaction of its own, so that no gateway waits long.
+
+        Args:
+            step: changes some rows and returns how many.
+
+        Returns:
+            How many rows were changed in all.
+        """
+        total = 0
         while True:
             with self.writing() as session:
-                found = step(session)
-            if not found:
-                return whole
-            whole += found
+                changed = step(session)
+            if not changed:
+                return total
+            total += changed
 
     @contextmanager
     def writing_rows(self) -> Iterator[Connection]:
-        """The same without the object-relational layer, which costs more than a small batch of rows."""
+        """A connection that writes, like `writing` but without the object-relational layer, which costs more than writing
+        a small batch of rows."""
         with self._connected({_WRITES: True}) as connection, connection.begin():
             yield connection
 
     def utc_now(self) -> datetime:
-        """The present instant by the database's clock, counted on from when `measure_clock` was called last.
+        """The present instant by the database's clock, counted on from the last call of `measure_clock`.
 
-        Gateways and monitors on machines whose clocks differ agree by it on what was predicted when, and a clock that is
-        set meanwhile changes nothing. An embedded file has no clock of its own: there it is this machine's.
+        So gateways and monitors on machines whose clocks differ agree on what was predicted when, and a machine's clock
+        that is set meanwhile changes nothing. SQLite has no clock of its own: there it is this machine's.
         """
-        if self._measured is None:
+        if self._clock_reading is None:
             return utc_now()
-        theirs, at = self._measured
-        return theirs + timedelta(seconds=steady_seconds() - at)
+        instant, read_at = self._clock_reading
+        return instant + timedelta(seconds=steady_seconds() - read_at)
 
     def measure_clock(self) -> timedelta:
-        """See how far the database's clock is ahead of this machine's.
+        """Measure how far the database's clock is ahead of this machine's, and set `utc_now` by it.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -120,21 +127,21 @@ class Database:
         with self.reading() as session:
             # The first question waits for a connection too.
             session.execute(text("SELECT 1"))
-            began, ours = steady_seconds(), utc_now()
-            theirs = self.clock(session)
+            began, local_instant = steady_seconds(), utc_now()
+            database_instant = self.clock(session)
             halfway = (steady_seconds() - began) / 2
-        self._measured = theirs, began + halfway
-        return theirs - (ours + timedelta(seconds=halfway))
+        self._clock_reading = database_instant, began + halfway
+        return database_instant - (local_instant + timedelta(seconds=halfway))
 
     def clock(self, session: Session) -> datetime:
-        """The present instant by the database's clock, asked for now."""
+        """The present instant by the database's clock, read in this session."""
         if self.is_sqlite:
             return self.utc_now()
-        found: datetime = session.scalar(text("SELECT clock_timestamp()"))
-        return found
+        instant: datetime = session.scalar(text("SELECT clock_timestamp()"))
+        return instant
 
     def ping(self) -> None:
-        """See that the database answers.
+        """Check that the database answers.
 
         Raises:
             StoreUnavailable: it does not.
@@ -148,17 +155,17 @@ class Database:
             with self.engine.connect().execution_options(**options) as connection:
                 yield connection
         except DBAPIError as error:
-            raise self._unavailable(error) from error
+            raise self._store_error(error) from error
 
-    def _unavailable(self, error: DBAPIError) -> StoreUnavailable:
+    def _store_error(self, error: DBAPIError) -> StoreUnavailable:
         if _is_full(error):
             return StorageFull(
                 f"The disk of the database {self.label} is full: {error.orig}. Nothing was recorded. "
                 "Make room, or let the monitor forget sooner (`tidegate settings`); what comes then is recorded again."
             )
-        away = not self.is_sqlite and isinstance(error, OperationalError | InterfaceError)
-        kind = StoreAway if away else StoreUnavailable
-        return kind(
+        is_away = not self.is_sqlite and isinstance(error, OperationalError | InterfaceError)
+        error_type = StoreAway if is_away else StoreUnavailable
+        return error_type(
             f"The database {self.label} did not answer as it should: {error.orig}. "
             "Nothing was recorded. Check that it runs, has room on its disk, and that its URL is right."
         )
@@ -169,11 +176,11 @@ class Database:
 
 
 def _is_full(error: DBAPIError) -> bool:
-    # Python before 3.11's names of SQLite's codes, and pysqlite3, give the text alone.
+    # pysqlite3 gives SQLite's text alone, without its error code.
     return getattr(error.orig, "sqlstate", None) == "53100" or "disk is full" in str(error.orig)
 
 
-def _parse(database: str) -> URL:
+def _parse_url(database: str) -> URL:
     try:
         url = make_url(database)
         backend = url.get_backend_name()
@@ -190,7 +197,7 @@ def _parse(database: str) -> URL:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    # A connection whose other end is gone without a word, as behind a cut cable, is noticed in seconds and not in hours.
+    # Without these a connection whose other end vanished, as behind a cut cable, is noticed after hours.
     connection_limits = {
         "connect_timeout": 5,
         "keepalives_idle": 5,
@@ -203,8 +210,8 @@ def _postgresql_engine(url: URL) -> Engine:
 
 def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:
     module = sqlite_module()
-    safe = wal_is_safe(module.sqlite_version_info)
-    if not safe:
+    is_wal_safe = wal_is_safe(module.sqlite_version_info)
+    if not is_wal_safe:
         logger.warning(
             "SQLite %s can lose commits in WAL mode, so the slower DELETE journal is used. "
             "Install pysqlite3, or a Python with SQLite 3.51.3 or newer, for the fast one.",
@@ -214,15 +221,15 @@ def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
-        # The driver's own transactions start at the first write, too late for BEGIN IMMEDIATE below.
+        # The driver would begin a transaction at the first write, too late for BEGIN IMMEDIATE below.
         connection.isolation_level = None
-        _set_journal(connection, "wal" if safe else "delete", settings.busy_timeout_seconds)
+        _set_journal(connection, "wal" if is_wal_safe else "delete", settings.busy_timeout_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later would fail at once when another one wrote in between.
+        # A transaction that begins by reading fails at its first write if another one wrote in between.
         writes = connection.get_execution_options().get(_WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -230,15 +237,16 @@ def _sqlite_engine(url: URL, settings: StoreSettings) -> Engine:
 
 
 def _set_journal(connection: Any, mode: str, timeout_seconds: float) -> None:
-    """Change the journal, once per file. SQLite does not wait for other starters here, whatever its timeout says."""
+    """Set the journal mode, which the file keeps. SQLite does not wait here for other processes that start, whatever its
+    timeout, so this does."""
     if connection.execute("PRAGMA journal_mode").fetchone()[0] == mode:
         return
-    until = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             connection.execute(f"PRAGMA journal_mode = {mode}")
         except sqlite_module().OperationalError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
         else:

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version, and noticing one that is newer."""
+"""Upgrading a database to the schema of this version, and refusing one that is newer."""
 
 from pathlib import Path
 
@@ -14,23 +14,26 @@ from store.database.engine import Database
 from store.database.partitions import is_partition
 from store.errors import StoreUnavailable
 
-# Any fixed number: it names the lock that lets one of several starters migrate while the others wait.
+# An arbitrary number that names the advisory lock: of several processes that start, one migrates while the others wait.
 _POSTGRESQL_LOCK = 7_433_001
 
 
 def migrations_folder() -> Path:
-    """Where the migrations lie: in the installed package, or at the top of a checkout."""
+    """The folder of migrations: in the installed package, or at the top of a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "alembic"
 
 
-def ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether a name in the database is one that the code describes; partitions come and go."""
+def is_described(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether `store.database.tables` describes something of this name. It does not describe partitions, which come and go.
+
+    Alembic's `include_name`.
+    """
     return kind != "table" or not is_partition(name)
 
 
-def _config() -> Config:
+def _alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     return config
@@ -38,7 +41,7 @@ def _config() -> Config:
 
 def head_revision() -> str:
     """The newest revision this version knows."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
     if head is None:
         raise StoreUnavailable("This installation holds no migrations. Install Tidegate again.")
     return head
@@ -55,13 +58,13 @@ def current_revision(database: Database) -> str | None:
 
 
 def upgrade(database: Database) -> str:
-    """Bring the database to the newest revision and return it. Starters that come together wait for the first.
+    """Upgrade the database to the newest revision and return it. Of several processes the first upgrades, the others wait.
 
     Raises:
         StoreUnavailable: the database is newer than this code, or can't be changed.
     """
     head = head_revision()
-    # One transaction holds the lock, asks, and migrates: on SQLite BEGIN IMMEDIATE is that lock.
+    # The lock is held by the same transaction that reads the revision and migrates; on SQLite it is BEGIN IMMEDIATE.
     with database.writing() as session:
         connection = session.connection()
         if not database.is_sqlite:
@@ -69,12 +72,12 @@ def upgrade(database: Database) -> str:
         current = MigrationContext.configure(connection).get_current_revision()
         if current == head:
             return head
-        config = _config()
+        config = _alembic_config()
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise _newer(database, current) from error
+            raise _newer_database(database, current) from error
         except DBAPIError as error:
             raise StoreUnavailable(
                 f"The database {database.label} could not be migrated: {error.orig}. "
@@ -86,7 +89,7 @@ def upgrade(database: Database) -> str:
 def downgrade(database: Database, revision: str) -> None:
     """Take the database back to an older revision (`base` empties it)."""
     with database.writing() as session:
-        config = _config()
+        config = _alembic_config()
         config.attributes["connection"] = session.connection()
         command.downgrade(config, revision)
 
@@ -103,16 +106,16 @@ def ensure_current(database: Database) -> None:
     current, head = current_revision(database), head_revision()
     if current == head:
         return
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(_alembic_config())
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-        raise _newer(database, current)
+        raise _newer_database(database, current)
     raise StoreUnavailable(
         f"The database {database.label} is at revision {current or 'none (it is empty)'} and this version needs "
         f"{head}. Run `tidegate db upgrade --database URL` once, then start again."
     )
 
 
-def _newer(database: Database, current: str | None) -> StoreUnavailable:
+def _newer_database(database: Database, current: str | None) -> StoreUnavailable:
     return StoreUnavailable(
         f"The database {database.label} is at revision {current}, which this version of Tidegate does not know: "
         "a newer version made it. Nothing was changed. Install that version, or name another database."

@@ -1,47 +1,13 @@
-"""The tables. A change here needs a migration in `alembic/versions`; a test compares the two."""
+"""The tables of the record. A change here needs a migration in `alembic/versions`; a test compares the two."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import (
-    JSON,
-    DateTime,
-    Dialect,
-    Float,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-    Uuid,
-)
+from sqlalchemy import JSON, Float, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-Json = dict[str, Any]
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An instant in UTC. Naive datetimes are refused; SQLite, which knows no zones, keeps the UTC wall time."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime can't be recorded: say its time zone")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+from store.database.column_types import Json, Sha256, UtcDateTime
 
 
 class Base(DeclarativeBase):
@@ -63,11 +29,8 @@ class Base(DeclarativeBase):
     }
 
 
-Sha256 = String(64)
-
-
 class ReferenceRow(Base):
-    """A reference profile, whole, so that a monitor on another machine needs nothing but the database."""
+    """The file of a reference profile, so that a monitor on another machine needs nothing but the database."""
 
     __tablename__ = "references"
 
@@ -96,7 +59,7 @@ class PredictionRow(Base):
     """One prediction that was answered."""
 
     __tablename__ = "predictions"
-    # By id, which begins with its time: see `store/database/partitions.py`.
+    # Partitioned by id, which begins with its time: see `store/database/partitions.py`.
     __table_args__ = (
         Index("ix_predictions_model_at", "model_sha256", "at"),
         {"postgresql_partition_by": "RANGE (id)"},
@@ -132,7 +95,7 @@ class IdempotencyKeyRow(Base):
 
 
 class InputRow(Base):
-    """What was sent, as it was sent. Apart from the prediction, and not bound to it, so that it can be forgotten earlier."""
+    """A raw input as it was sent. It has no foreign key to its prediction, so that it can be deleted earlier."""
 
     __tablename__ = "inputs"
     __table_args__ = ({"postgresql_partition_by": "RANGE (prediction_id)"},)
@@ -144,7 +107,7 @@ class InputRow(Base):
 
 
 class CounterRow(Base):
-    """How many predictions a stretch of time holds, written with them: by minute and process, later by hour and day."""
+    """Counts of the predictions of one time bucket, written with them: by minute and process, later by hour and day."""
 
     __tablename__ = "tallies"
 
@@ -160,7 +123,7 @@ class CounterRow(Base):
 
 
 class LateArrivalRow(Base):
-    """Predictions that came into the record after their time, so that a window that was judged without them is judged
+    """How many predictions of one minute were recorded late, so that a window that was judged without them is judged
     again."""
 
     __tablename__ = "late_minutes"
@@ -195,7 +158,7 @@ class RunRow(Base):
 
 
 class JobRunRow(Base):
-    """One due time of one job, and who does it; see `store/repositories/jobs.py` for what must stay true."""
+    """One due time of one job, and who does it; `store/repositories/jobs.py` states the invariants."""
 
     __tablename__ = "job_runs"
 
@@ -208,7 +171,7 @@ class JobRunRow(Base):
 
 
 class ProcessRow(Base):
-    """A gateway or monitor that is running, or was when it was last seen."""
+    """A gateway or monitor process, as it reported itself last."""
 
     __tablename__ = "processes"
 
@@ -222,7 +185,7 @@ class ProcessRow(Base):
 
 
 class SystemAlertRow(Base):
-    """Something about the installation itself that people are told of: it belongs to no model and no window."""
+    """An alert about the installation itself: it belongs to no model and no window."""
 
     __tablename__ = "notices"
 
@@ -231,7 +194,7 @@ class SystemAlertRow(Base):
     state: Mapped[str] = mapped_column(String(20))
     since: Mapped[datetime]
     sentence: Mapped[str] = mapped_column(Text)
-    # Destinations that have not been told yet, and when to try again.
+    # Destinations that have not received the message yet; `due_at` is when to try them again.
     owed: Mapped[list[str]]
     attempts: Mapped[int]
     due_at: Mapped[datetime]
@@ -254,7 +217,7 @@ class CheckResultRow(Base):
 
 
 class AlertRow(Base):
-    """The alert of one check on one model: there is only ever one, and it changes its state."""
+    """The alert of one check on one model. There is at most one; its state changes."""
 
     __tablename__ = "alerts"
     __table_args__ = (UniqueConstraint("model_sha256", "check"),)
@@ -283,7 +246,7 @@ class AlertEventRow(Base):
 
 
 class DeliveryRow(Base):
-    """The outbox: a message owed to a destination, written with the change of state that it tells of."""
+    """A message owed to a destination, written in the transaction that changed the alert (an outbox)."""
 
     __tablename__ = "deliveries"
     __table_args__ = (Index("ix_deliveries_state_due_at", "state", "due_at"),)
@@ -330,7 +293,7 @@ class AlarmRow(Base):
 
 
 class RollupRow(Base):
-    """What the predictions of a stretch of time add up to, by slice and process; see `store/rollups/rollups.py`."""
+    """Sums and sketches of the predictions of one time bucket, slice and process; see `store/rollups/rollups.py`."""
 
     __tablename__ = "rollups"
     __table_args__ = (Index("ix_rollups_model_slice_start", "model_sha256", "slice", "start"),)
@@ -352,8 +315,8 @@ class RollupRow(Base):
 
 
 class MinuteRow(Base):
-    """Sums by the minute as gateways before migration 0007 write them, which may run beside newer ones until each has
-    been restarted. Nothing reads them any more; the release after the next drops the table."""
+    """Sums by the minute that gateways from before migration 0007 write; these may run beside newer ones until they are
+    restarted. Nothing reads the table any more, and the release after the next drops it."""
 
     __tablename__ = "minutes"
 
@@ -367,7 +330,7 @@ class MinuteRow(Base):
 
 
 class EvidenceRow(Base):
-    """What a run that raised an alert was made from, frozen: with it the same numbers come out again."""
+    """What a run that raised an alert was computed from, so that it can be replayed with the same numbers."""
 
     __tablename__ = "evidence"
 
@@ -376,7 +339,7 @@ class EvidenceRow(Base):
 
 
 class GroupRow(Base):
-    """A group of new inputs that look alike, known again from window to window."""
+    """A group of new inputs that look alike, matched from window to window."""
 
     __tablename__ = "novel_groups"
     __table_args__ = (UniqueConstraint("model_sha256", "number"),)
@@ -392,7 +355,7 @@ class GroupRow(Base):
 
 
 class ReportRow(Base):
-    """A drift report: the document that its page is drawn from, and Evidently's page beside it, both compressed."""
+    """A drift report: the document that its page is drawn from, and Evidently's page, both compressed."""
 
     __tablename__ = "reports"
 

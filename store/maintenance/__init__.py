@@ -1,1 +1,1 @@
-"""Retention, backup, export, and checking that the record is sound."""
+"""Retention, backup, export, and the check that the record is sound."""

@@ -1,4 +1,4 @@
-"""A copy of a SQLite record while it is in use, proved to be whole before it counts as one."""
+"""Backup of a SQLite record while it is in use: a copy that is checked before it gets its name."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from store.errors import BadSettings, DamagedRecord
 
 @dataclass(frozen=True)
 class Backup:
-    """A finished copy: where, its size and hash, and how many predictions it holds."""
+    """A finished copy: its file, size and hash, and how many predictions it holds."""
 
     file: Path
     bytes: int
@@ -39,19 +39,19 @@ def back_up(database: Database, file: Path) -> Backup:
     try:
         with database.reading() as session:
             source: Any = session.connection().connection.driver_connection
-            held = session.connection().exec_driver_sql("SELECT count(*) FROM predictions").scalar_one()
+            expected = session.connection().exec_driver_sql("SELECT count(*) FROM predictions").scalar_one()
             copy = module.connect(str(unfinished))
             try:
                 source.backup(copy, pages=2_048, sleep=0.01)
-                # One file that needs no log beside it.
+                # Without a write-ahead log, so that the copy is one file.
                 copy.execute("PRAGMA journal_mode = DELETE").fetchone()
             finally:
                 copy.close()
-        predictions = _checked(module, unfinished)
-        if predictions < held:
-            raise DamagedRecord(f"The copy holds {predictions:,} predictions and the record held {held:,}.")
-        with unfinished.open("rb") as whole:
-            digest = hashlib.file_digest(whole, "sha256").hexdigest()
+        predictions = _check_copy(module, unfinished)
+        if predictions < expected:
+            raise DamagedRecord(f"The copy holds {predictions:,} predictions and the record held {expected:,}.")
+        with unfinished.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
         size = unfinished.stat().st_size
         unfinished.replace(file)
     finally:
@@ -59,14 +59,15 @@ def back_up(database: Database, file: Path) -> Backup:
     return Backup(file, size, digest, predictions)
 
 
-def _checked(module: Any, file: Path) -> int:
+def _check_copy(module: Any, file: Path) -> int:
+    """Check that a copy is sound, and count its predictions."""
     copy = module.connect(str(file))
     try:
-        wrong = [line for (line,) in copy.execute("PRAGMA integrity_check").fetchall() if line != "ok"]
-        wrong += [f"a row of {row[0]} has no row in {row[2]}" for row in copy.execute("PRAGMA foreign_key_check")]
-        if wrong:
+        problems = [line for (line,) in copy.execute("PRAGMA integrity_check").fetchall() if line != "ok"]
+        problems += [f"a row of {row[0]} has no row in {row[2]}" for row in copy.execute("PRAGMA foreign_key_check")]
+        if problems:
             raise DamagedRecord(
-                f"The copy is not sound ({'; '.join(wrong[:3])}), so it was not kept. `tidegate fsck` looks at the record "
+                f"The copy is not sound ({'; '.join(problems[:3])}), so it was not kept. `tidegate fsck` looks at the record "
                 "itself."
             )
         return int(copy.execute("SELECT count(*) FROM predictions").fetchone()[0])

@@ -1,10 +1,11 @@
-"""The record as Parquet files that pandas, Polars and DuckDB read, in bounded memory."""
+"""Export of predictions to Parquet files, in bounded memory."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import or_, select
@@ -35,16 +36,17 @@ SCHEMA = pa.schema(
 
 
 def export_predictions(database: Database, model_sha256: str, since: datetime, until: datetime, file: Path) -> int:
-    """Write one model's predictions after one instant up to another to a Parquet file, and say how many.
+    """Write one model's predictions after `since` and up to `until` to a Parquet file, and return how many.
 
-    The file appears when it is whole. Embeddings are lists of float16, empty where they are forgotten; tags are JSON.
+    The file gets its name when it is complete. Embeddings are lists of float16, empty where they were deleted; tags are
+    JSON.
     """
     written = 0
     unfinished = file.with_name(f"{file.name}.part")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
-            for table in _tables(database, model_sha256, since, until):
+            for table in _read_tables(database, model_sha256, since, until):
                 writer.write_table(table)
                 written += table.num_rows
         unfinished.replace(file)
@@ -53,7 +55,7 @@ def export_predictions(database: Database, model_sha256: str, since: datetime, u
     return written
 
 
-def _tables(database: Database, model_sha256: str, since: datetime, until: datetime) -> Iterator[pa.Table]:
+def _read_tables(database: Database, model_sha256: str, since: datetime, until: datetime) -> Iterator[pa.Table]:
     last = None
     while True:
         query = select(PredictionRow).where(
@@ -64,18 +66,16 @@ def _tables(database: Database, model_sha256: str, since: datetime, until: datet
                 or_(PredictionRow.at > last.at, (PredictionRow.at == last.at) & (PredictionRow.id > last.id))
             )
         query = query.order_by(PredictionRow.at, PredictionRow.id).limit(_ROWS_AT_ONCE)
-        # A session for each page: a reader that stays open keeps SQLite's log from being cleared.
+        # A session for each table: a reader that stays open keeps SQLite's log from being cleared.
         with database.reading() as session:
             rows = list(session.scalars(query))
         if not rows:
             return
         last = rows[-1]
-        yield _table(rows)
+        yield _arrow_table(rows)
 
 
-def _table(rows: list[PredictionRow]) -> pa.Table:
-    import orjson
-
+def _arrow_table(rows: list[PredictionRow]) -> pa.Table:
     columns = {
         "id": [str(row.id) for row in rows],
         "tags": [None if row.tags is None else orjson.dumps(row.tags).decode() for row in rows],

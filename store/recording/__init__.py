@@ -1,1 +1,1 @@
-"""How predictions become durable: batches, bulk insert, the spool, the durable writer above them."""
+"""How predictions become durable: batches, bulk insert, the spool, and the durable writer that uses them."""

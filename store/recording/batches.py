@@ -1,4 +1,4 @@
-"""Predictions on their way into the record, by column; and as bytes, for where a database is not at hand."""
+"""Batches of predictions by column, as they are recorded, and their encoding as bytes for the spool."""
 
 import struct
 from collections.abc import Iterable, Sequence
@@ -32,8 +32,8 @@ COLUMNS = (
     "logits",
 )
 INPUT_COLUMNS = ("prediction_id", "at", "media_type", "content")
-# The columns of a batch that are lists.
-_LISTS = (
+# The fields of a batch that are lists, one item a row.
+_LIST_FIELDS = (
     "ids",
     "at",
     "predictions",
@@ -107,12 +107,12 @@ class PredictionBatch:
     embeddings: npt.NDArray[np.floating]
     logits: npt.NDArray[np.floating]
     raw_inputs: list[RawInput | None]
-    # Some of the ids may be recorded already, by the first time that a request came.
+    # Whether some of the ids may be recorded already, as the same request came before.
     repeatable: bool = False
 
     @classmethod
     def of(cls, model_sha256: str, records: Sequence[PredictionRecord]) -> "PredictionBatch":
-        """Single records, put together."""
+        """A batch of single records."""
         return cls(
             model_sha256=model_sha256,
             ids=[record.id for record in records],
@@ -134,14 +134,14 @@ class PredictionBatch:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, places: Sequence[int]) -> "PredictionBatch":
-        """Some of the rows."""
-        columns: dict[str, Any] = {name: [getattr(self, name)[place] for place in places] for name in _LISTS}
-        rows = np.asarray(places, np.intp)
-        return replace(self, **columns, embeddings=self.embeddings[rows], logits=self.logits[rows])
+    def take(self, row_indices: Sequence[int]) -> "PredictionBatch":
+        """The rows at these indices, in their order."""
+        columns: dict[str, Any] = {name: [getattr(self, name)[index] for index in row_indices] for name in _LIST_FIELDS}
+        chosen = np.asarray(row_indices, np.intp)
+        return replace(self, **columns, embeddings=self.embeddings[chosen], logits=self.logits[chosen])
 
     def columns(self) -> list[Iterable[Any]]:
-        """What the table of predictions keeps, by `COLUMNS`."""
+        """The columns of the table `predictions`, in the order of `COLUMNS`."""
         return [
             self.ids,
             repeat(self.model_sha256, len(self)),
@@ -160,13 +160,13 @@ class PredictionBatch:
         ]
 
     def input_columns(self) -> list[Iterable[Any]]:
-        """What the table of inputs keeps, by `INPUT_COLUMNS`."""
-        kept = [
+        """The columns of the table `inputs`, in the order of `INPUT_COLUMNS`; none where no input is to be recorded."""
+        rows = [
             (id_, at, raw.media_type, raw.content)
             for id_, at, raw in zip(self.ids, self.at, self.raw_inputs, strict=True)
             if raw is not None
         ]
-        return list(zip(*kept, strict=True))
+        return list(zip(*rows, strict=True))
 
     def to_bytes(self) -> bytes:
         """The batch as bytes: a JSON header behind its length, then embeddings, logits and inputs as they are recorded."""
@@ -197,24 +197,25 @@ class PredictionBatch:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "PredictionBatch":
-        """What `to_bytes` wrote. Its rows may be recorded already.
+        """Read what `to_bytes` wrote. Its rows may be recorded already.
 
         Raises:
-            DamagedRecord: it is cut short or something else.
+            DamagedRecord: the bytes are cut short, or are no batch.
         """
         try:
             (length,) = _HEADER.unpack_from(content)
             header = orjson.loads(content[_HEADER.size : _HEADER.size + length])
-            place = _HEADER.size + length
+            position = _HEADER.size + length
             n = len(header["ids"])
-            embeddings, place = _vectors(content, place, n, header["embedding"], "<f2")
-            logits, place = _vectors(content, place, n, header["logits"], "<f4")
+            embeddings, position = _read_vectors(content, position, n, header["embedding"], "<f2")
+            logits, position = _read_vectors(content, position, n, header["logits"], "<f4")
             raw_inputs: list[RawInput | None] = []
             for media_type, size in zip(header["media_types"], header["input_bytes"], strict=True):
-                raw_inputs.append(None if media_type is None else RawInput(media_type, content[place : place + size]))
-                place += size
-            if place != len(content):
-                raise ValueError(f"{len(content):,} bytes, and {place:,} are announced")
+                raw_input = content[position : position + size]
+                raw_inputs.append(None if media_type is None else RawInput(media_type, raw_input))
+                position += size
+            if position != len(content):
+                raise ValueError(f"{len(content):,} bytes, and {position:,} are announced")
             return cls(
                 model_sha256=header["model"],
                 ids=[UUID(text) for text in header["ids"]],
@@ -239,8 +240,10 @@ class PredictionBatch:
             ) from error
 
 
-def _vectors(content: bytes, place: int, rows: int, length: int, kind: str) -> tuple[npt.NDArray[np.floating], int]:
-    """Vectors that each lie behind their length."""
+def _read_vectors(
+    content: bytes, position: int, rows: int, length: int, kind: str
+) -> tuple[npt.NDArray[np.floating], int]:
+    """Vectors `(rows, length)`, each stored behind its length, and the position after them."""
     size = _HEADER.size + length * np.dtype(kind).itemsize
-    body = np.frombuffer(content, np.uint8, rows * size, place).reshape(rows, size)
-    return np.ascontiguousarray(body[:, _HEADER.size :]).view(kind).reshape(rows, length), place + rows * size
+    body = np.frombuffer(content, np.uint8, rows * size, position).reshape(rows, size)
+    return np.ascontiguousarray(body[:, _HEADER.size :]).view(kind).reshape(rows, length), position + rows * size

@@ -1,4 +1,4 @@
-"""How predictions are written: in bulk, each once, with the tally of their minute in the same transaction.
+"""Bulk insert of predictions: each is written once, and counted by its minute in the same transaction.
 
 PostgreSQL takes rows by COPY, SQLite by one executemany: neither builds an object per row.
 """
@@ -24,44 +24,47 @@ from store.errors import StoreUnavailable
 from store.recording.batches import COLUMNS, INPUT_COLUMNS, PredictionBatch
 
 _ATTEMPTS = 5
-# A prediction gets its time when it is computed. One that is written later than this may miss the window it belongs to.
+# A prediction gets its time when it is computed. One that is written later than this may miss the window it belongs in.
 LATE = timedelta(seconds=0.5)
-# What a tally counts; all of it adds up.
+# The columns of a counter that are sums.
 COUNTED = ("count", "scored", "flagged", "confident", "confidence_sum")
-# Tallies are kept by process, so that gateways on one database never wait for each other's row.
+# Each process has counters of its own, so that gateways on one database never wait for each other's row.
 _WRITER: UUID = new_id()
-# Of the table, not of its class: the object-relational layer costs more per row than the database.
+# The table, not its class: the object-relational layer costs more per row than the database.
 _PREDICTIONS = PredictionRow.__table__
-_TALLY = ("model_sha256", "seconds", "start", "writer", *COUNTED)
-_LATE_MINUTE = ("model_sha256", "minute", "count")
-_KNOWN_IN_SQLITE = "SELECT id FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
-_KNOWN_IN_POSTGRESQL = "SELECT id FROM predictions WHERE id = ANY(%s)"
+_COUNTER_COLUMNS = ("model_sha256", "seconds", "start", "writer", *COUNTED)
+_LATE_COLUMNS = ("model_sha256", "minute", "count")
+_RECORDED_IDS_SQLITE = "SELECT id FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
+_RECORDED_IDS_POSTGRESQL = "SELECT id FROM predictions WHERE id = ANY(%s)"
 
 
-def _insert(table: str, columns: Sequence[str]) -> str:
+def _insert_statement(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
-def _adding(table: str, columns: Sequence[str], added: Sequence[str]) -> str:
-    """An insert that adds to the row that is there."""
-    key = [name for name in columns if name not in added]
-    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in added)
-    return f"{_insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
+def _upsert_statement(table: str, columns: Sequence[str], summed: Sequence[str]) -> str:
+    """An insert that, where a row with the same key exists, adds the summed columns to it."""
+    key = [name for name in columns if name not in summed]
+    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in summed)
+    return f"{_insert_statement(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
 
 
-# As text, for the driver itself: a statement of the object-relational layer takes longer to prepare than to run.
-_INSERT = {"predictions": _insert("predictions", COLUMNS), "inputs": _insert("inputs", INPUT_COLUMNS)}
+# Text for the driver itself: SQLAlchemy takes longer to prepare a statement than the database to run it.
+_INSERT = {
+    "predictions": _insert_statement("predictions", COLUMNS),
+    "inputs": _insert_statement("inputs", INPUT_COLUMNS),
+}
 _COPY = {
     "predictions": f"COPY predictions ({', '.join(COLUMNS)}) FROM STDIN",
     "inputs": f"COPY inputs ({', '.join(INPUT_COLUMNS)}) FROM STDIN",
 }
-_ADD_TALLIES = _adding("tallies", _TALLY, COUNTED)
-_ADD_LATE = _adding("late_minutes", _LATE_MINUTE, ("count",))
+_ADD_TO_COUNTERS = _upsert_statement("tallies", _COUNTER_COLUMNS, COUNTED)
+_ADD_LATE = _upsert_statement("late_minutes", _LATE_COLUMNS, ("count",))
 
 
 @dataclass
-class _Sum:
-    """Of one minute of one model."""
+class _Counts:
+    """Counts of one model's predictions in one minute."""
 
     count: int = 0
     scored: int = 0
@@ -91,8 +94,8 @@ def record_batches(database: Database, batches: Sequence[PredictionBatch]) -> No
                 insert_batches(connection, batches, database.utc_now())
         except StoreUnavailable as error:
             # Another gateway wrote one of the repeated rows at this instant: look again which are new.
-            repeated = any(batch.repeatable for batch in batches) and isinstance(error.__cause__, IntegrityError)
-            if not repeated or attempt == _ATTEMPTS - 1:
+            is_race = any(batch.repeatable for batch in batches) and isinstance(error.__cause__, IntegrityError)
+            if not is_race or attempt == _ATTEMPTS - 1:
                 raise
         else:
             return
@@ -103,57 +106,57 @@ def insert_batches(connection: Connection, batches: Sequence[PredictionBatch], n
 
     Args:
         connection: in a transaction.
-        batches: those that are repeatable may hold rows that are recorded already; these are left out.
-        now: by the database's clock; rows much older are noted as late.
+        batches: rows of repeatable ones that are recorded already are left out.
+        now: by the database's clock; rows that are `LATE` are counted as late arrivals.
 
     Returns:
         How many rows were new.
     """
-    seen: set[UUID] = set()
-    fresh = [_unknown(connection, batch, seen) if batch.repeatable else batch for batch in batches]
-    fresh = [batch for batch in fresh if len(batch)]
-    if not fresh:
+    recorded: set[UUID] = set()
+    new = [_without_recorded(connection, batch, recorded) if batch.repeatable else batch for batch in batches]
+    new = [batch for batch in new if len(batch)]
+    if not new:
         return 0
-    for batch in fresh:
+    for batch in new:
         _insert_rows(connection, "predictions", COLUMNS, batch.columns())
         _insert_rows(connection, "inputs", INPUT_COLUMNS, batch.input_columns())
-    _tally(connection, fresh)
-    _note_late(connection, fresh, now)
-    return sum(map(len, fresh))
+    _count_by_minute(connection, new)
+    _count_late_arrivals(connection, new, now)
+    return sum(map(len, new))
 
 
-def _unknown(connection: Connection, batch: PredictionBatch, seen: set[UUID]) -> PredictionBatch:
-    """The rows that are neither recorded nor seen in this call; they are seen from now on."""
-    # One parameter for all of them: a list of thousands takes longer to write into the statement than to look up.
+def _without_recorded(connection: Connection, batch: PredictionBatch, recorded: set[UUID]) -> PredictionBatch:
+    """The rows whose ids are neither in the database nor in `recorded`. All ids of the batch are added to `recorded`."""
+    # One parameter for all ids: a list of thousands takes longer to write into the statement than to look up.
     if connection.dialect.name == "sqlite":
-        given = orjson.dumps([id_.hex for id_ in batch.ids]).decode()
-        found = connection.exec_driver_sql(_KNOWN_IN_SQLITE, (given,))
-        seen.update(UUID(text) for (text,) in found)
+        ids = orjson.dumps([id_.hex for id_ in batch.ids]).decode()
+        matches = connection.exec_driver_sql(_RECORDED_IDS_SQLITE, (ids,))
+        recorded.update(UUID(text) for (text,) in matches)
     else:
-        seen.update(id_ for (id_,) in connection.exec_driver_sql(_KNOWN_IN_POSTGRESQL, (batch.ids,)))
-    places = []
-    for place, id_ in enumerate(batch.ids):
-        if id_ not in seen:
-            seen.add(id_)
-            places.append(place)
-    return batch if len(places) == len(batch) else batch.take(places)
+        recorded.update(id_ for (id_,) in connection.exec_driver_sql(_RECORDED_IDS_POSTGRESQL, (batch.ids,)))
+    new_rows = []
+    for index, id_ in enumerate(batch.ids):
+        if id_ not in recorded:
+            recorded.add(id_)
+            new_rows.append(index)
+    return batch if len(new_rows) == len(batch) else batch.take(new_rows)
 
 
 def _insert_rows(connection: Connection, table: str, names: Sequence[str], columns: Sequence[Iterable[Any]]) -> None:
     if not columns:
         return
     if connection.dialect.name == "sqlite":
-        _execute(connection, _INSERT[table], list(_for_sqlite(names, columns)))
+        _execute(connection, _INSERT[table], list(_encode_for_sqlite(names, columns)))
         return
     driver: Any = connection.connection.driver_connection
-    as_json = [_json_or_none(column) if name == "tags" else column for name, column in zip(names, columns, strict=True)]
+    encoded = [_json_or_none(column) if name == "tags" else column for name, column in zip(names, columns, strict=True)]
     with _driver_errors(connection, _COPY[table]), driver.cursor() as cursor, cursor.copy(_COPY[table]) as copy:
-        for row in zip(*as_json, strict=True):
+        for row in zip(*encoded, strict=True):
             copy.write_row(row)
 
 
 def _execute(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run a statement for rows by the driver itself; on PostgreSQL its marks are spelt differently."""
+    """Run a statement for each row by the driver itself. Placeholders are `?`, as for SQLite."""
     driver: Any = connection.connection.driver_connection
     with _driver_errors(connection, statement):
         if connection.dialect.name == "sqlite":
@@ -165,22 +168,22 @@ def _execute(connection: Connection, statement: str, rows: Sequence[tuple[Any, .
 
 @contextmanager
 def _driver_errors(connection: Connection, statement: str) -> Iterator[None]:
-    """The driver's errors as SQLAlchemy's own, which say what they are whatever the driver."""
-    error_of: Any = connection.dialect.loaded_dbapi.Error
+    """Raise the driver's errors as SQLAlchemy's, which are the same for every driver."""
+    driver_error: Any = connection.dialect.loaded_dbapi.Error
     try:
         yield
-    except error_of as error:
-        raise DBAPIError.instance(statement, None, error, error_of, dialect=connection.dialect) from error
+    except driver_error as error:
+        raise DBAPIError.instance(statement, None, error, driver_error, dialect=connection.dialect) from error
 
 
-def _for_sqlite(names: Sequence[str], columns: Sequence[Iterable[Any]]) -> Iterator[tuple[Any, ...]]:
-    """Rows as the types of `store.database.tables` are kept in SQLite; asking each type for each value costs more than the
-    insert."""
-    kept = [
-        _KEPT_IN_SQLITE[name](column) if name in _KEPT_IN_SQLITE else column
+def _encode_for_sqlite(names: Sequence[str], columns: Sequence[Iterable[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Rows, encoded as SQLAlchemy encodes the types of `store.database.tables` for SQLite. Its encoding of each value by
+    itself takes longer than the insert."""
+    encoded = [
+        _SQLITE_ENCODERS[name](column) if name in _SQLITE_ENCODERS else column
         for name, column in zip(names, columns, strict=True)
     ]
-    return zip(*kept, strict=True)
+    return zip(*encoded, strict=True)
 
 
 def _hex_or_none(ids: Iterable[UUID | None]) -> list[str | None]:
@@ -191,89 +194,90 @@ def _json_or_none(values: Iterable[Any]) -> list[str | None]:
     return [None if value is None else orjson.dumps(value).decode() for value in values]
 
 
-def _instants(instants: Iterable[datetime]) -> list[str]:
+def _instant_texts(instants: Iterable[datetime]) -> list[str]:
+    rows = list(instants)
     # Rows of one micro-batch share their instant.
-    given = list(instants)
-    texts = {at: at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")[:26] for at in set(given)}
-    return [texts[at] for at in given]
+    texts = {at: at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")[:26] for at in set(rows)}
+    return [texts[at] for at in rows]
 
 
-_KEPT_IN_SQLITE: dict[str, Callable[[Iterable[Any]], list[Any]]] = {
+_SQLITE_ENCODERS: dict[str, Callable[[Iterable[Any]], list[Any]]] = {
     "id": _hex_or_none,
     "prediction_id": _hex_or_none,
     "mirrors_id": _hex_or_none,
     "writer": _hex_or_none,
-    "at": _instants,
-    "start": _instants,
-    "minute": _instants,
+    "at": _instant_texts,
+    "start": _instant_texts,
+    "minute": _instant_texts,
     "tags": _json_or_none,
 }
 
 
-def _tally(connection: Connection, batches: Sequence[PredictionBatch]) -> None:
-    sums: dict[tuple[str, datetime], _Sum] = defaultdict(_Sum)
+def _count_by_minute(connection: Connection, batches: Sequence[PredictionBatch]) -> None:
+    counts: dict[tuple[str, datetime], _Counts] = defaultdict(_Counts)
     for batch in batches:
         for at, flagged, confidence in zip(_minutes(batch.at), batch.flagged, batch.confidences, strict=True):
-            sums[batch.model_sha256, at].add(flagged, confidence)
-    add_to_counters(connection, _values(sums))
+            counts[batch.model_sha256, at].add(flagged, confidence)
+    add_to_counters(connection, _counter_values(counts))
 
 
 def _minutes(instants: Sequence[datetime]) -> list[datetime]:
-    """The minutes of instants; those of one micro-batch are one instant."""
-    found: dict[datetime, datetime] = {at: at.replace(second=0, microsecond=0) for at in set(instants)}
-    return [found[at] for at in instants]
+    """The minute of each instant. Rows of one micro-batch share their instant."""
+    minutes = {at: at.replace(second=0, microsecond=0) for at in set(instants)}
+    return [minutes[at] for at in instants]
 
 
-def _values(sums: dict[tuple[str, datetime], _Sum]) -> list[dict[str, Any]]:
+def _counter_values(counts: dict[tuple[str, datetime], _Counts]) -> list[dict[str, Any]]:
     return [
-        {"model_sha256": model_sha256, "seconds": MINUTE_SECONDS, "start": start, "writer": _WRITER, **vars(one)}
-        for (model_sha256, start), one in sums.items()
+        {"model_sha256": model_sha256, "seconds": MINUTE_SECONDS, "start": start, "writer": _WRITER, **vars(minute)}
+        for (model_sha256, start), minute in counts.items()
     ]
 
 
 def add_to_counters(connection: Connection, values: Sequence[dict[str, Any]]) -> None:
-    """Add to tallies, which begin at nothing."""
-    _add(connection, _ADD_TALLIES, _TALLY, [tuple(value[name] for name in _TALLY) for value in values])
+    """Add to counters; those that do not exist yet are made. Each value has the columns of the table `tallies`."""
+    rows = [tuple(value[name] for name in _COUNTER_COLUMNS) for value in values]
+    _upsert(connection, _ADD_TO_COUNTERS, _COUNTER_COLUMNS, rows)
 
 
-def _add(connection: Connection, statement: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+def _upsert(connection: Connection, statement: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
     if not rows:
         return
-    # In one order, so that two gateways never wait for each other.
+    # Always in the same order, so that two gateways never deadlock.
     ordered = sorted(rows)
     if connection.dialect.name == "sqlite":
-        ordered = list(_for_sqlite(names, list(zip(*ordered, strict=True))))
+        ordered = list(_encode_for_sqlite(names, list(zip(*ordered, strict=True))))
     _execute(connection, statement, ordered)
 
 
 def recount(connection: Connection) -> int:
-    """Count every prediction again, by the minute, and say of how many models. Tallies of what is forgotten stay."""
-    oldest = connection.execute(
+    """Count every prediction again by the minute, and return for how many models. Counters of deleted predictions stay."""
+    first_instants = connection.execute(
         select(_PREDICTIONS.c.model_sha256, func.min(_PREDICTIONS.c.at)).group_by(_PREDICTIONS.c.model_sha256)
     ).all()
-    tallies = CounterRow.__table__
+    counters = CounterRow.__table__
     columns = _PREDICTIONS.c
-    for model_sha256, first in oldest:
-        # From the next whole day on: the first one may be forgotten in part.
+    for model_sha256, first in first_instants:
+        # Counters of days before the first prediction count deleted predictions, and stay.
         since = first.replace(hour=0, minute=0, second=0, microsecond=0)
         connection.execute(
-            delete(tallies).where(tallies.c.model_sha256 == model_sha256, tallies.c.start >= since)  # type: ignore[arg-type]
+            delete(counters).where(counters.c.model_sha256 == model_sha256, counters.c.start >= since)  # type: ignore[arg-type]
         )
         rows = connection.execute(
             select(columns.at, columns.flagged, columns.confidence).where(columns.model_sha256 == model_sha256),
             execution_options={"yield_per": 5_000},
         )
-        sums: dict[tuple[str, datetime], _Sum] = defaultdict(_Sum)
+        counts: dict[tuple[str, datetime], _Counts] = defaultdict(_Counts)
         for at, flagged, confidence in rows:
-            sums[model_sha256, at.replace(second=0, microsecond=0)].add(flagged, confidence)
-        add_to_counters(connection, _values(sums))
-    return len(oldest)
+            counts[model_sha256, at.replace(second=0, microsecond=0)].add(flagged, confidence)
+        add_to_counters(connection, _counter_values(counts))
+    return len(first_instants)
 
 
-def _note_late(connection: Connection, batches: Sequence[PredictionBatch], now: datetime) -> None:
+def _count_late_arrivals(connection: Connection, batches: Sequence[PredictionBatch], now: datetime) -> None:
     late: dict[tuple[str, datetime], int] = defaultdict(int)
     for batch in batches:
         for at, minute in zip(batch.at, _minutes(batch.at), strict=True):
             if now - at > LATE:
                 late[batch.model_sha256, minute] += 1
-    _add(connection, _ADD_LATE, _LATE_MINUTE, [(*key, count) for key, count in late.items()])
+    _upsert(connection, _ADD_LATE, _LATE_COLUMNS, [(*key, count) for key, count in late.items()])

@@ -1,4 +1,4 @@
-"""How vectors of numbers are kept in a column: little-endian, behind their length."""
+"""The encoding of embeddings and logits in a column: their length, then their values, little-endian."""
 
 import struct
 

@@ -1,8 +1,8 @@
-"""A local file that holds predictions while the database is away: durable before anyone is answered, emptied in order.
+"""A local file that holds predictions while the database is away: durable before anyone is answered, drained in order.
 
-It is SQLite with `synchronous = FULL`, one row for each micro-batch with its checksum. Gateways of one machine share it.
-A row that can't be read back is put aside and counted; a file that is no database any more is set aside whole. Neither
-stops a start.
+It is SQLite with `synchronous = FULL`, one row for each micro-batch, with its checksum. Gateways of one machine share it.
+A batch that can't be read back is quarantined (moved to the table `put_aside`) and counted; a file that is no database
+any more is renamed, and a new one begun. Neither keeps a gateway from starting.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS put_aside (
 
 @dataclass(frozen=True)
 class SpoolDepth:
-    """What waits in a spool: predictions, their bytes, the age of the oldest in seconds; and what was put aside."""
+    """What waits in a spool: predictions, their bytes, the age of the oldest in seconds; and predictions in quarantine."""
 
     rows: int = 0
     bytes: int = 0
@@ -43,7 +43,7 @@ class SpoolDepth:
 
 @dataclass(frozen=True)
 class SpooledBatch:
-    """One micro-batch that waits."""
+    """One micro-batch that waits, and its number in the spool."""
 
     number: int
     batch: PredictionBatch
@@ -53,8 +53,11 @@ class Spool:
     """The spool of one machine.
 
     Args:
-        path: of its file; made where it is missing.
-        maximum_bytes: its bound.
+        path: of its file, which is made where it is missing.
+        maximum_bytes: how many bytes of batches may wait.
+
+    Raises:
+        StorageFull: the file can't be opened or made.
     """
 
     def __init__(self, path: Path, maximum_bytes: int) -> None:
@@ -67,8 +70,8 @@ class Spool:
             self._connection = self._open()
         except (sqlite3.DatabaseError, self._module.DatabaseError) as error:
             if _is_full(error) or isinstance(error, sqlite3.OperationalError | self._module.OperationalError):
-                raise _no_room(path, error) from error
-            self._set_file_aside(error)
+                raise _storage_full(path, error) from error
+            self._quarantine_file(error)
             self._connection = self._open()
 
     def append(self, batches: Sequence[PredictionBatch]) -> None:
@@ -80,11 +83,11 @@ class Spool:
         """
         contents = [(len(batch), batch.to_bytes()) for batch in batches]
         with self._writing() as connection:
-            waiting = connection.execute("SELECT coalesce(sum(bytes), 0) FROM spooled").fetchone()[0]
-            coming = sum(len(content) for _, content in contents)
-            if waiting + coming > self.maximum_bytes:
+            waiting_bytes = connection.execute("SELECT coalesce(sum(bytes), 0) FROM spooled").fetchone()[0]
+            new_bytes = sum(len(content) for _, content in contents)
+            if waiting_bytes + new_bytes > self.maximum_bytes:
                 raise StorageFull(
-                    f"The database is away, and the spool {self.path} holds {waiting:,} of at most "
+                    f"The database is away, and the spool {self.path} holds {waiting_bytes:,} of at most "
                     f"{self.maximum_bytes:,} bytes. Nothing was recorded. Bring the database back: the spool then "
                     "empties itself."
                 )
@@ -97,17 +100,17 @@ class Spool:
             )
 
     def oldest(self, limit: int) -> list[SpooledBatch]:
-        """The micro-batches that have waited longest. Those that can't be read are put aside on the way.
+        """The micro-batches that have waited longest, at most `limit`. Those that can't be read are quarantined.
 
         Raises:
             StoreUnavailable: the file can't be read.
         """
         with self._reading() as connection:
-            found = connection.execute(
+            rows = connection.execute(
                 "SELECT number, sha256, content FROM spooled ORDER BY number LIMIT ?", (limit,)
             ).fetchall()
         waiting = []
-        for number, sha256, content in found:
+        for number, sha256, content in rows:
             try:
                 if hashlib.sha256(content).digest() != sha256:
                     raise DamagedRecord("A batch of predictions in the spool does not match its checksum.")
@@ -117,12 +120,12 @@ class Spool:
         return waiting
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Forget micro-batches that the database has."""
+        """Delete micro-batches that the database has committed."""
         with self._writing() as connection:
             connection.executemany("DELETE FROM spooled WHERE number = ?", [(number,) for number in numbers])
 
     def put_aside(self, number: int, reason: str) -> None:
-        """Take a micro-batch out of the queue and keep it, with the reason."""
+        """Quarantine a micro-batch: take it out of the queue and keep it, with the reason."""
         logger.error("a batch in the spool %s was put aside: %s", self.path, reason)
         with self._writing() as connection:
             connection.execute(
@@ -132,7 +135,7 @@ class Spool:
             connection.execute("DELETE FROM spooled WHERE number = ?", (number,))
 
     def put_back(self) -> int:
-        """Queue again what was put aside, as after mending its cause, and say how many batches."""
+        """Put quarantined batches back into the queue, as after their cause was mended, and return how many."""
         with self._writing() as connection:
             rows = connection.execute("SELECT number, rows, content FROM put_aside").fetchall()
             for number, count, content in rows:
@@ -144,23 +147,23 @@ class Spool:
         return len(rows)
 
     def depth(self) -> SpoolDepth:
-        """How much waits."""
+        """Measure how much waits, and how much is in quarantine."""
         with self._reading() as connection:
             rows, size, oldest = connection.execute(
                 "SELECT coalesce(sum(rows), 0), coalesce(sum(bytes), 0), min(written) FROM spooled"
             ).fetchone()
-            aside = connection.execute("SELECT coalesce(sum(rows), 0) FROM put_aside").fetchone()[0]
-        return SpoolDepth(rows, size, 0.0 if oldest is None else max(time.time() - oldest, 0.0), aside)
+            quarantined_rows = connection.execute("SELECT coalesce(sum(rows), 0) FROM put_aside").fetchone()[0]
+        return SpoolDepth(rows, size, 0.0 if oldest is None else max(time.time() - oldest, 0.0), quarantined_rows)
 
     def problems(self) -> list[str]:
-        """What is wrong with the file and its rows; nothing is changed."""
-        found = []
+        """List what is wrong with the file and its rows; nothing is changed."""
+        problems = []
         with self._reading() as connection:
-            found += [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
+            problems += [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
             for number, sha256, content in connection.execute("SELECT number, sha256, content FROM spooled"):
                 if hashlib.sha256(content).digest() != sha256:
-                    found.append(f"batch {number} does not match its checksum")
-        return found
+                    problems.append(f"batch {number} does not match its checksum")
+        return problems
 
     def close(self) -> None:
         """Close the file."""
@@ -170,10 +173,10 @@ class Spool:
     def _open(self) -> Any:
         connection = self._module.connect(str(self.path), timeout=10.0, isolation_level=None, check_same_thread=False)
         try:
-            safe = wal_is_safe(self._module.sqlite_version_info)
-            connection.execute(f"PRAGMA journal_mode = {'wal' if safe else 'delete'}").fetchone()
+            is_wal_safe = wal_is_safe(self._module.sqlite_version_info)
+            connection.execute(f"PRAGMA journal_mode = {'wal' if is_wal_safe else 'delete'}").fetchone()
             connection.execute("PRAGMA synchronous = FULL")
-            # What was emptied gives its room back to the disk.
+            # Space of deleted batches is given back to the disk.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.executescript(_TABLES)
         except BaseException:
@@ -181,13 +184,13 @@ class Spool:
             raise
         return connection
 
-    def _set_file_aside(self, error: Exception) -> None:
-        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
-        logger.error("the spool %s is damaged (%s): it is set aside as %s", self.path, error, aside.name)
-        self.path.replace(aside)
+    def _quarantine_file(self, error: Exception) -> None:
+        damaged = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+        logger.error("the spool %s is damaged (%s): it is set aside as %s", self.path, error, damaged.name)
+        self.path.replace(damaged)
         for ending in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
-                Path(f"{self.path}{ending}").replace(f"{aside}{ending}")
+                Path(f"{self.path}{ending}").replace(f"{damaged}{ending}")
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
@@ -213,20 +216,22 @@ class Spool:
             yield
         except self._module.Error as error:
             if _is_full(error):
-                raise _no_room(self.path, error) from error
+                raise _storage_full(self.path, error) from error
             raise StoreUnavailable(
                 f"The spool {self.path} can't be used: {error}. Nothing was recorded. `tidegate fsck` says what is wrong."
             ) from error
 
 
-def files_set_aside(path: Path) -> list[Path]:
-    """Spools of this name that were damaged, oldest first."""
-    return sorted(one for one in path.parent.glob(f"{path.name}.damaged-*") if not one.name.endswith(("-wal", "-shm")))
+def damaged_files(path: Path) -> list[Path]:
+    """Spools of this name that were damaged and renamed, oldest first."""
+    files = path.parent.glob(f"{path.name}.damaged-*")
+    return sorted(file for file in files if not file.name.endswith(("-wal", "-shm")))
 
 
 @contextmanager
 def drainer_lock(path: Path) -> Iterator[bool]:
-    """Whether this process may empty the spool now: one of a machine's does. The system frees the lock with its holder."""
+    """Try to become the one process of this machine that drains the spool; gives whether it is. When the process ends,
+    however it ends, the operating system frees the lock."""
     import fcntl
 
     with Path(f"{path}.lock").open("a") as lock:
@@ -242,7 +247,7 @@ def _is_full(error: Exception) -> bool:
     return "disk is full" in str(error) or isinstance(error.__cause__, OSError)
 
 
-def _no_room(path: Path, error: Exception) -> StorageFull:
+def _storage_full(path: Path, error: Exception) -> StorageFull:
     return StorageFull(
         f"The spool {path} can't be written: {error}. Nothing was recorded. Make room on its disk, or name another "
         f"folder with TIDEGATE_STORE__SPOOL; what comes then is recorded again."

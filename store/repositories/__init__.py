@@ -1,1 +1,1 @@
-"""One repository per aggregate: values in, values out, SQL inside."""
+"""One repository for each kind of record. Callers pass and get frozen dataclasses; the SQL stays inside."""

@@ -1,4 +1,4 @@
-"""Alerts, one per model and check, and the changes of state they went through."""
+"""Alerts, one for each model and check, and the events in which they changed state."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +22,8 @@ class AlertState(StrEnum):
 class AlertRecord:
     """The alert of one check on one model.
 
-    `since` is when it entered its state, `last_seen` the last run that judged it, `run_id` the run that last changed
-    its state: the evidence.
+    `since` is when it entered its state, `last_seen` when a run last judged it, and `run_id` the run that last changed its
+    state, which is the evidence.
     """
 
     id: UUID
@@ -38,7 +38,7 @@ class AlertRecord:
 
 @dataclass(frozen=True)
 class AlertEvent:
-    """A change of state of an alert, which destinations are told of. `id` is the message id receivers see."""
+    """A change of state of an alert, which is sent to destinations. `id` is the message id that receivers see."""
 
     id: UUID
     alert_id: UUID
@@ -62,7 +62,7 @@ class AlertRepository:
         return {row.check: _record(row) for row in rows}
 
     def save(self, session: Session, alert: AlertRecord) -> None:
-        """Write an alert as it is now, in the caller's transaction."""
+        """Insert or update an alert, in the caller's transaction."""
         row = session.get(AlertRow, alert.id)
         if row is None:
             row = AlertRow(id=alert.id, model_sha256=alert.model_sha256, check=alert.check)
@@ -72,7 +72,7 @@ class AlertRepository:
         session.flush()
 
     def add_event(self, session: Session, alert: AlertRecord, at: datetime) -> AlertEvent:
-        """Write that an alert has entered its present state, in the caller's transaction."""
+        """Record that an alert has entered its present state, in the caller's transaction."""
         event = AlertEvent(
             id=new_id(),
             alert_id=alert.id,
@@ -104,8 +104,8 @@ class AlertRepository:
         with self._database.reading() as session:
             return [_record(row) for row in session.scalars(query)]
 
-    def firing(self, model_sha256: str) -> int:
-        """How many alerts of one model fire."""
+    def count_firing(self, model_sha256: str) -> int:
+        """Count the firing alerts of one model."""
         query = select(func.count()).where(
             AlertRow.model_sha256 == model_sha256, AlertRow.state == AlertState.FIRING.value
         )
@@ -113,7 +113,7 @@ class AlertRepository:
             return session.scalar(query) or 0
 
     def events(self, *, run_id: UUID | None = None, limit: int = 100) -> list[AlertEvent]:
-        """The latest changes of state, newest first; those of one run if given."""
+        """The latest changes of state, newest first; those that one run made if `run_id` is given."""
         query = (
             select(AlertEventRow, AlertRow)
             .join(AlertRow, AlertRow.id == AlertEventRow.alert_id)
@@ -127,6 +127,7 @@ class AlertRepository:
 
 
 def event_record(event: AlertEventRow, alert: AlertRow) -> AlertEvent:
+    """The event of a row and the row of its alert."""
     return AlertEvent(
         id=event.id,
         alert_id=alert.id,

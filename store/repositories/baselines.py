@@ -1,4 +1,4 @@
-"""Baselines: windows of production that a person accepted, named and versioned."""
+"""Baselines: windows of production that a person accepted as healthy, named and versioned."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,8 +16,24 @@ from store.errors import NotFound
 
 
 @dataclass(frozen=True)
+class NewBaseline:
+    """A baseline to be pinned: a window of `count` predictions, and `content`, the rows to compare with, encoded.
+
+    `certificate` is what was measured of it, as JSON.
+    """
+
+    model_sha256: str
+    name: str
+    since: datetime
+    until: datetime
+    count: int
+    content: bytes
+    certificate: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class BaselineRecord:
-    """A baseline without its rows. `certificate` is what was measured when it was pinned."""
+    """A pinned baseline without its rows. `certificate` is what was measured when it was pinned."""
 
     id: UUID
     model_sha256: str
@@ -33,7 +49,7 @@ class BaselineRecord:
 
     @property
     def label(self) -> str:
-        """Name and version, as people say it."""
+        """Name and version, such as `autumn v2`."""
         return f"{self.name} v{self.version}"
 
 
@@ -43,49 +59,38 @@ class BaselineRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pin(
-        self,
-        session: Session,
-        *,
-        model_sha256: str,
-        name: str,
-        since: datetime,
-        until: datetime,
-        count: int,
-        content: bytes,
-        certificate: dict[str, Any],
-    ) -> BaselineRecord:
-        """Keep a baseline as the next version of its name and make it the active one, in the caller's transaction."""
-        last = session.scalar(
+    def pin(self, session: Session, baseline: NewBaseline) -> BaselineRecord:
+        """Record a baseline as the next version of its name and make it the active one, in the caller's transaction."""
+        latest_version = session.scalar(
             select(func.max(BaselineRow.version)).where(
-                BaselineRow.model_sha256 == model_sha256, BaselineRow.name == name
+                BaselineRow.model_sha256 == baseline.model_sha256, BaselineRow.name == baseline.name
             )
         )
-        self.deactivate(session, model_sha256)
+        self.deactivate(session, baseline.model_sha256)
         row = BaselineRow(
             id=new_id(),
-            model_sha256=model_sha256,
-            name=name,
-            version=(last or 0) + 1,
+            model_sha256=baseline.model_sha256,
+            name=baseline.name,
+            version=(latest_version or 0) + 1,
             pinned_at=self._database.utc_now(),
             active=True,
-            since=since,
-            until=until,
-            count=count,
-            sha256=hashlib.sha256(content).hexdigest(),
-            content=content,
-            certificate=certificate,
+            since=baseline.since,
+            until=baseline.until,
+            count=baseline.count,
+            sha256=hashlib.sha256(baseline.content).hexdigest(),
+            content=baseline.content,
+            certificate=baseline.certificate,
         )
         session.add(row)
         session.flush()
         return _record(row)
 
     def deactivate(self, session: Session, model_sha256: str) -> None:
-        """Compare with training again, in the caller's transaction."""
+        """Make no baseline of a model active, so that it is compared with training; in the caller's transaction."""
         session.execute(update(BaselineRow).where(BaselineRow.model_sha256 == model_sha256).values(active=False))
 
     def activate(self, session: Session, baseline_id: UUID, model_sha256: str) -> None:
-        """Compare with a baseline that was pinned before, in the caller's transaction."""
+        """Make a pinned baseline the active one, in the caller's transaction."""
         self.deactivate(session, model_sha256)
         session.execute(update(BaselineRow).where(BaselineRow.id == baseline_id).values(active=True))
 
@@ -107,7 +112,7 @@ class BaselineRepository:
             return [_record(row) for row in session.scalars(query)]
 
     def find(self, model_sha256: str, label: str) -> BaselineRecord:
-        """A baseline by `name` (its latest version) or `name v2`.
+        """Find a baseline by `name` (its latest version) or `name v2`.
 
         Raises:
             NotFound: there is none.
@@ -118,7 +123,7 @@ class BaselineRepository:
         raise NotFound(f"No baseline {label!r} of this model. `tidegate baseline list` names those there are.")
 
     def content(self, baseline_id: UUID) -> bytes:
-        """The rows of a baseline, as they were pinned.
+        """The encoded rows of a baseline, as they were pinned.
 
         Raises:
             NotFound: there is no such baseline.

@@ -1,7 +1,7 @@
 """The outbox: messages owed to destinations, written in the transaction that changed the alert.
 
-A process that dies between the change and the send leaves a pending row, and the next one sends it, with the same
-message id: at least once, and a receiver that remembers ids sees it once.
+A process that dies between the change and the sending leaves a pending row, which another process sends with the same
+message id. So a message is sent at least once, and a receiver that remembers ids takes it once.
 """
 
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ class Delivery:
 
 
 class DeliveryRepository:
-    """Every message that is owed, was sent, or was given up."""
+    """Every message that is owed, was sent, or was given up on."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def owe(self, session: Session, event: AlertEvent, destinations: Sequence[str]) -> None:
-        """Owe an event to each destination, in the caller's transaction."""
+        """Record that an event is owed to each destination, in the caller's transaction."""
         for destination in destinations:
             session.add(
                 DeliveryRow(
@@ -58,7 +58,7 @@ class DeliveryRepository:
         session.flush()
 
     def due(self, now: datetime, *, limit: int = 100) -> list[Delivery]:
-        """What should be sent now, the oldest first."""
+        """The messages that are due, the oldest first."""
         query = (
             select(DeliveryRow, AlertEventRow, AlertRow)
             .join(AlertEventRow, AlertEventRow.id == DeliveryRow.event_id)
@@ -76,12 +76,12 @@ class DeliveryRepository:
             ]
 
     def claim(self, delivery: Delivery, until: datetime) -> bool:
-        """Take a due message for oneself until an instant; False if another process has just taken it.
+        """Claim a due message for this process until an instant; False if another process has just claimed it.
 
-        A process that dies with a message in hand leaves it due again at that instant.
+        If this process dies before it has sent the message, the message is due again at that instant.
         """
         with self._database.writing() as session:
-            taken = session.scalar(
+            claimed = session.scalar(
                 update(DeliveryRow)
                 .where(
                     DeliveryRow.id == delivery.id,
@@ -91,28 +91,30 @@ class DeliveryRepository:
                 .values(due_at=until)
                 .returning(DeliveryRow.id)
             )
-            return taken is not None
+            return claimed is not None
 
-    def sent(self, delivery_id: UUID) -> None:
-        """Note that a destination took the message."""
-        self._change(delivery_id, DeliveryState.SENT, None, None)
+    def mark_sent(self, delivery_id: UUID) -> None:
+        """Record that a destination accepted the message."""
+        self._record_attempt(delivery_id, DeliveryState.SENT, None, None)
 
     def retry(self, delivery_id: UUID, error: str, due_at: datetime) -> None:
-        """Note that a send failed and when to try again."""
-        self._change(delivery_id, DeliveryState.PENDING, error, due_at)
+        """Record that sending failed, and when to try again."""
+        self._record_attempt(delivery_id, DeliveryState.PENDING, error, due_at)
 
     def give_up(self, delivery_id: UUID, error: str) -> None:
-        """Note that a message won't be sent any more: a dead letter, which the alerts page counts."""
-        self._change(delivery_id, DeliveryState.DEAD, error, None)
+        """Record that a message won't be sent any more: a dead letter, which the alerts page counts."""
+        self._record_attempt(delivery_id, DeliveryState.DEAD, error, None)
 
     def counts(self) -> dict[DeliveryState, int]:
-        """How many messages are in each state."""
+        """Count the messages in each state."""
         query = select(DeliveryRow.state, func.count()).group_by(DeliveryRow.state)
         with self._database.reading() as session:
-            found = {DeliveryState(state): number for state, number in session.execute(query)}
-        return {state: found.get(state, 0) for state in DeliveryState}
+            counts = {DeliveryState(state): count for state, count in session.execute(query)}
+        return {state: counts.get(state, 0) for state in DeliveryState}
 
-    def _change(self, delivery_id: UUID, state: DeliveryState, error: str | None, due_at: datetime | None) -> None:
+    def _record_attempt(
+        self, delivery_id: UUID, state: DeliveryState, error: str | None, due_at: datetime | None
+    ) -> None:
         with self._database.writing() as session:
             row = session.get_one(DeliveryRow, delivery_id)
             row.state, row.last_error = state.value, error

@@ -1,4 +1,4 @@
-"""Groups of new inputs, known again from window to window."""
+"""Groups of new inputs that look alike, matched from window to window."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from store.database.tables import GroupRow
 
 @dataclass(frozen=True)
 class GroupRecord:
-    """A group: its centre on the unit sphere `(d,)`, how far its members lie from it, and when it was seen."""
+    """A group: its centre on the unit sphere `(d,)`, how far its members lie from it, and when members were seen."""
 
     id: UUID
     model_sha256: str
@@ -34,7 +34,7 @@ class GroupRepository:
         self._database = database
 
     def of_model(self, model_sha256: str) -> list[GroupRecord]:
-        """The groups of a model by number."""
+        """The groups of a model, in the order of their numbers."""
         query = select(GroupRow).where(GroupRow.model_sha256 == model_sha256).order_by(GroupRow.number)
         with self._database.reading() as session:
             return [
@@ -52,7 +52,7 @@ class GroupRepository:
             ]
 
     def save(self, session: Session, group: GroupRecord) -> None:
-        """Write a group as it is now, in the caller's transaction."""
+        """Insert or update a group, in the caller's transaction."""
         session.merge(
             GroupRow(
                 id=group.id,

@@ -1,4 +1,4 @@
-"""Requests that may come twice: a caller's key, and the ids that its inputs got the first time."""
+"""Idempotency keys: which ids the inputs of a request got, so that the same request sent again is recorded once."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from store.errors import BadInput, StoreUnavailable
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a key stands for. `fresh` says that the key came for the first time."""
+    """The ids and the model that a key stands for. `fresh` says that the key came for the first time."""
 
     ids: list[UUID]
     model_sha256: str
@@ -22,21 +22,21 @@ class Reservation:
 
 
 class IdempotencyRepository:
-    """Every key of the last days."""
+    """Every key that has not been deleted yet."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def reserve(self, key_sha256: str, body_sha256: str, model_sha256: str, ids: list[UUID]) -> Reservation:
-        """Let a key stand for these ids, or say which it stands for already. Durable when this returns.
+        """Reserve ids for a key, or return those that it stands for already. Durable when this returns.
 
         Raises:
             BadInput: the key came before with another body.
             StoreUnavailable: nothing was reserved.
         """
-        found = self._find(key_sha256, body_sha256)
-        if found is not None:
-            return found
+        existing = self._find(key_sha256, body_sha256)
+        if existing is not None:
+            return existing
         try:
             with self._database.writing() as session:
                 session.add(
@@ -51,15 +51,15 @@ class IdempotencyRepository:
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
-            # Another gateway was asked the same at the same instant.
-            found = self._find(key_sha256, body_sha256)
-            if found is None:
+            # Another gateway got the same request at the same instant.
+            existing = self._find(key_sha256, body_sha256)
+            if existing is None:
                 raise
-            return found
+            return existing
         return Reservation(ids, model_sha256, fresh=True)
 
     def forget_before(self, instant: datetime) -> int:
-        """Delete keys older than `instant`, and say how many."""
+        """Delete keys older than `instant`, and return how many."""
         with self._database.writing() as session:
             result = session.execute(delete(IdempotencyKeyRow).where(IdempotencyKeyRow.at < instant))
         return int(result.rowcount)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Predictions that came into the record after their time: from the spool, from elsewhere, or sent again."""
+"""Late arrivals: predictions that were recorded after their time, as from the spool, or ingested later."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,20 +11,23 @@ from store.database.tables import LateArrivalRow
 
 
 class LateArrivalRepository:
-    """Every minute that more predictions have come to since it was over."""
+    """Counts of late arrivals by minute."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def minutes(self, model_sha256: str) -> dict[datetime, int]:
-        """The minutes of one model, and how many came late."""
+        """The minutes of one model that have late arrivals, and how many each."""
         query = select(LateArrivalRow).where(LateArrivalRow.model_sha256 == model_sha256)
         with self._database.reading() as session:
             return {row.minute: row.count for row in session.scalars(query)}
 
-    def settle(self, session: Session, model_sha256: str, seen: Mapping[datetime, int]) -> None:
-        """Forget what was seen, in the caller's transaction; a minute to which more has come meanwhile stays."""
-        for minute, count in seen.items():
+    def delete_unchanged(self, session: Session, model_sha256: str, counts: Mapping[datetime, int]) -> None:
+        """Delete these minutes once their windows were judged again, in the caller's transaction.
+
+        A minute whose count has grown meanwhile stays.
+        """
+        for minute, count in counts.items():
             session.execute(
                 delete(LateArrivalRow).where(
                     LateArrivalRow.model_sha256 == model_sha256,

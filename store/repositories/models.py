@@ -1,4 +1,4 @@
-"""The models that were served, and the reference each is compared with."""
+"""Models and their references."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from store.errors import NotFound
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A learner version known by the SHA-256 of its file."""
+    """A learner version, identified by the SHA-256 of its file."""
 
     sha256: str
     name: str
@@ -25,7 +25,7 @@ class ModelRecord:
 
 
 class ModelRepository:
-    """Every model that has been served from this database."""
+    """Every model whose predictions are recorded in this database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class ModelRepository:
         classes: list[str],
         reference: bytes | None,
     ) -> ModelRecord:
-        """Record a model, or renew what is known of it, with the reference file's content where there is one."""
+        """Insert or update a model, with the content of its reference file where there is one."""
         reference_sha256 = None if reference is None else hashlib.sha256(reference).hexdigest()
         with self._database.writing() as session:
             if reference is not None and session.get(ReferenceRow, reference_sha256) is None:
@@ -61,15 +61,18 @@ class ModelRepository:
         with self._database.reading() as session:
             return [_record(row) for row in session.scalars(select(ModelRow).order_by(ModelRow.registered_at.desc()))]
 
-    def called(self, model: str | None) -> list[ModelRecord]:
-        """Those with this name or a hash that begins so, the latest registered first; all for None."""
-        return [one for one in self.all() if model is None or model == one.name or one.sha256.startswith(model)]
+    def matching(self, name_or_hash: str | None) -> list[ModelRecord]:
+        """The models with this name, or with a hash that begins so, the latest registered first; all models for None."""
+        models = self.all()
+        if name_or_hash is None:
+            return models
+        return [model for model in models if model.name == name_or_hash or model.sha256.startswith(name_or_hash)]
 
     def get(self, sha256: str) -> ModelRecord:
-        """One model.
+        """The model with this hash.
 
         Raises:
-            NotFound: no model with this hash was ever served from this database.
+            NotFound: there is none in this database.
         """
         with self._database.reading() as session:
             row = session.get(ModelRow, sha256)
@@ -78,12 +81,16 @@ class ModelRepository:
         return _record(row)
 
     def embeddings_forgotten_until(self, sha256: str) -> datetime | None:
-        """Up to when a model's embeddings are forgotten; None if none are."""
+        """The instant up to which a model's embeddings were deleted; None if none were."""
         with self._database.reading() as session:
             return session.scalar(select(ModelRow.embeddings_forgotten_until).where(ModelRow.sha256 == sha256))
 
     def reference(self, sha256: str) -> bytes:
-        """The content of a reference file."""
+        """The content of a reference file.
+
+        Raises:
+            NotFound: it is not in this database.
+        """
         with self._database.reading() as session:
             row = session.get(ReferenceRow, sha256)
         if row is None:

@@ -1,4 +1,4 @@
-"""The record of predictions, and the windows cut from it."""
+"""Recorded predictions, and windows of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from store.recording.embedding_codec import decode_embeddings, decode_logits
 
 # SQLite takes at most 32,766 parameters in a statement.
 _IDS_PER_QUERY = 5_000
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class RecordedWindow:
     """The recorded predictions of one model from `since` (exclusive) to `until` (inclusive), in order of time.
 
-    `total` and `flagged_total` count every row. The arrays hold all rows too, or a uniform sample when there are more
-    than were asked for. Where a value was not recorded the arrays hold NaN (or -1 for a class).
+    `total`, `scored_total` and `flagged_total` count every row. The arrays hold all rows whose embedding is still recorded,
+    or a uniform sample of `max_rows`. Where a value was not recorded the arrays hold NaN (or -1 for a class).
     """
 
     since: datetime
@@ -52,7 +52,7 @@ class RecordedWindow:
 
 @dataclass(frozen=True)
 class RecordedStream:
-    """Numbers of every prediction of a stretch of time, in order of arrival; n rows.
+    """The numbers that alarms watch, of every prediction of a span of time, in order of time; n rows.
 
     `scores` `(n,)` are infinite for inputs that are not finite and NaN where nothing was scored, `confidences` `(n,)`
     NaN and `class_indices` `(n,)` -1 where the learner predicts no single class.
@@ -66,10 +66,10 @@ class RecordedStream:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the latest predictions of a shadow compare with those it repeats.
+    """How far the latest predictions of a shadow agree with those of the live version that they repeat.
 
-    `same` is the share of equal predictions, None where numbers are predicted; then `difference` is the mean absolute
-    difference of the numbers, and else that of the confidences; None where there is neither.
+    `same` is the share of equal predictions, None where numbers are predicted. `difference` is the mean absolute difference
+    of the numbers where numbers are predicted, else of the confidences; None where there are none.
     """
 
     count: int
@@ -79,7 +79,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class FlaggedCount:
-    """How many predictions a stretch of time held, and how many were flagged."""
+    """Counts of all and of flagged predictions after `since` and up to `until`."""
 
     since: datetime
     until: datetime
@@ -88,7 +88,7 @@ class FlaggedCount:
 
 
 class PredictionRepository:
-    """Every prediction that was answered."""
+    """Every recorded prediction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -111,7 +111,7 @@ class PredictionRepository:
         record_batches(self._database, batches)
 
     def count(self, model_sha256: str | None = None) -> int:
-        """How many predictions are recorded, of one model or of all."""
+        """Count the recorded predictions of one model, or of all."""
         query = select(func.count()).select_from(PredictionRow)
         if model_sha256 is not None:
             query = query.where(PredictionRow.model_sha256 == model_sha256)
@@ -119,7 +119,7 @@ class PredictionRepository:
             return session.scalar(query) or 0
 
     def count_between(self, model_sha256: str, since: datetime, until: datetime) -> int:
-        """How many predictions of one model lie after one instant and up to another."""
+        """Count the predictions of one model after `since` and up to `until`."""
         query = select(func.count()).where(
             PredictionRow.model_sha256 == model_sha256, PredictionRow.at > since, PredictionRow.at <= until
         )
@@ -139,7 +139,7 @@ class PredictionRepository:
             return session.scalar(query)
 
     def stream(self, model_sha256: str, since: datetime, until: datetime) -> RecordedStream:
-        """The numbers that alarms watch, of every prediction after `since` up to `until`."""
+        """The numbers that alarms watch, of every prediction after `since` and up to `until`."""
         query = (
             select(
                 PredictionRow.at,
@@ -162,13 +162,13 @@ class PredictionRepository:
         )
 
     def rows(self, ids: Sequence[UUID]) -> RecordedWindow:
-        """These predictions, in order of time; those that are gone are missing."""
+        """The predictions with these ids, in order of time; those that were deleted are left out."""
         with self._database.reading() as session:
-            found = _rows(session, ids)
-        flagged = sum(bool(row.flagged) for row in found)
-        scored = sum(row.flagged is not None for row in found)
-        since, until = (found[0].at, found[-1].at) if found else (_NEVER, _NEVER)
-        return _window(found, since, until, total=len(found), scored=scored, flagged=flagged)
+            rows = _load_rows(session, ids)
+        flagged = sum(bool(row.flagged) for row in rows)
+        scored = sum(row.flagged is not None for row in rows)
+        since, until = (rows[0].at, rows[-1].at) if rows else (_EPOCH, _EPOCH)
+        return _window(rows, since, until, total=len(rows), scored=scored, flagged=flagged)
 
     def window(
         self,
@@ -179,7 +179,7 @@ class PredictionRepository:
         max_rows: int,
         rng: np.random.Generator,
     ) -> RecordedWindow:
-        """Cut the window after `since` up to `until`, sampling `max_rows` uniformly when it holds more."""
+        """Load the window after `since` and up to `until`; when it holds more than `max_rows`, a uniform sample of them."""
         within = and_(PredictionRow.model_sha256 == model_sha256, PredictionRow.at > since, PredictionRow.at <= until)
         with self._database.reading() as session:
             ids = list(session.scalars(select(PredictionRow.id).where(within).order_by(PredictionRow.id)))
@@ -192,17 +192,17 @@ class PredictionRepository:
             ).one()
             chosen = ids
             if len(ids) > max_rows:
-                places = np.sort(rng.choice(len(ids), size=max_rows, replace=False))
-                chosen = [ids[place] for place in places]
-            rows = _rows(session, chosen)
+                row_indices = np.sort(rng.choice(len(ids), size=max_rows, replace=False))
+                chosen = [ids[index] for index in row_indices]
+            rows = _load_rows(session, chosen)
         return _window(rows, since, until, total=total, scored=scored, flagged=flagged)
 
     def agreement(self, shadow_sha256: str, *, latest: int = 5_000) -> Agreement:
-        """Compare the latest predictions of a shadow with those they repeat."""
-        repeated = aliased(PredictionRow)
+        """Compare the latest predictions of a shadow with those that they repeat."""
+        live = aliased(PredictionRow)
         query = (
-            select(PredictionRow.prediction, PredictionRow.confidence, repeated.prediction, repeated.confidence)
-            .join(repeated, repeated.id == PredictionRow.mirrors_id)
+            select(PredictionRow.prediction, PredictionRow.confidence, live.prediction, live.confidence)
+            .join(live, live.id == PredictionRow.mirrors_id)
             .where(PredictionRow.model_sha256 == shadow_sha256)
             .order_by(PredictionRow.at.desc())
             .limit(latest)
@@ -214,14 +214,21 @@ class PredictionRepository:
             return Agreement(0, None, None)
         if not classes:
             # Numbers are recorded as JSON.
-            gaps = [np.abs(np.asarray(loads(ours)) - np.asarray(loads(theirs))).mean() for ours, _, theirs, _ in pairs]
+            gaps = [
+                np.abs(np.asarray(loads(shadow_text)) - np.asarray(loads(live_text))).mean()
+                for shadow_text, _, live_text, _ in pairs
+            ]
             return Agreement(len(pairs), None, float(np.mean(gaps)))
-        same = float(np.mean([ours == theirs for ours, _, theirs, _ in pairs]))
-        known = [abs(ours - theirs) for _, ours, _, theirs in pairs if ours is not None and theirs is not None]
-        return Agreement(len(pairs), same, float(np.mean(known)) if known else None)
+        same = float(np.mean([shadow_class == live_class for shadow_class, _, live_class, _ in pairs]))
+        gaps = [
+            abs(shadow_confidence - live_confidence)
+            for _, shadow_confidence, _, live_confidence in pairs
+            if shadow_confidence is not None and live_confidence is not None
+        ]
+        return Agreement(len(pairs), same, float(np.mean(gaps)) if gaps else None)
 
     def flagged_over_time(self, model_sha256: str, since: datetime, until: datetime, bins: int) -> list[FlaggedCount]:
-        """Count all and flagged predictions in equal stretches of the time from `since` to `until`."""
+        """Count all and flagged predictions in `bins` spans of equal length from `since` to `until`."""
         width = (until - since) / bins
         edges = [since + width * step for step in range(bins)] + [until]
         counts = []
@@ -236,22 +243,22 @@ class PredictionRepository:
         return counts
 
     def raw_inputs(self, ids: Sequence[UUID]) -> dict[UUID, RawInput]:
-        """The kept inputs among these predictions; those that were not kept, or are forgotten, are missing."""
-        found: dict[UUID, RawInput] = {}
+        """The raw inputs of these predictions; those that were not recorded, or were deleted, are left out."""
+        raw_inputs: dict[UUID, RawInput] = {}
         with self._database.reading() as session:
             for start in range(0, len(ids), _IDS_PER_QUERY):
-                part = ids[start : start + _IDS_PER_QUERY]
-                for row in session.scalars(select(InputRow).where(InputRow.prediction_id.in_(part))):
-                    found[row.prediction_id] = RawInput(row.media_type, row.content)
-        return found
+                some_ids = ids[start : start + _IDS_PER_QUERY]
+                for row in session.scalars(select(InputRow).where(InputRow.prediction_id.in_(some_ids))):
+                    raw_inputs[row.prediction_id] = RawInput(row.media_type, row.content)
+        return raw_inputs
 
     def get(self, prediction_id: UUID) -> PredictionRecord | None:
-        """One recorded prediction with its input, or None."""
+        """One recorded prediction with its raw input; None if it is not recorded."""
         with self._database.reading() as session:
             row = session.get(PredictionRow, prediction_id)
             if row is None:
                 return None
-            kept = session.get(InputRow, prediction_id)
+            raw_input = session.get(InputRow, prediction_id)
             return PredictionRecord(
                 id=row.id,
                 at=row.at,
@@ -266,7 +273,7 @@ class PredictionRepository:
                 mirrors_id=row.mirrors_id,
                 embedding=decode_embeddings([row.embedding])[0] if row.embedding else np.zeros(0, np.float32),
                 logits=decode_logits([row.logits])[0],
-                raw_input=None if kept is None else RawInput(kept.media_type, kept.content),
+                raw_input=None if raw_input is None else RawInput(raw_input.media_type, raw_input.content),
             )
 
 
@@ -293,12 +300,12 @@ def _window(
     )
 
 
-def _rows(session: Session, ids: Sequence[UUID]) -> list[PredictionRow]:
+def _load_rows(session: Session, ids: Sequence[UUID]) -> list[PredictionRow]:
     rows: list[PredictionRow] = []
     for start in range(0, len(ids), _IDS_PER_QUERY):
-        part = ids[start : start + _IDS_PER_QUERY]
-        rows.extend(session.scalars(select(PredictionRow).where(PredictionRow.id.in_(part))))
-    # Those whose embedding is forgotten can't be compared any more.
+        some_ids = ids[start : start + _IDS_PER_QUERY]
+        rows.extend(session.scalars(select(PredictionRow).where(PredictionRow.id.in_(some_ids))))
+    # Those whose embedding was deleted can't be compared any more.
     return sorted((row for row in rows if row.embedding), key=lambda row: (row.at, row.id))
 
 

@@ -1,4 +1,4 @@
-"""Who is running: every gateway and monitor says so every few seconds, by the database's clock."""
+"""Heartbeats: every gateway and monitor records every few seconds that it runs, by the database's clock."""
 
 import os
 import socket
@@ -14,8 +14,8 @@ from store.clock import new_id
 from store.database.engine import Database
 from store.database.tables import ProcessRow
 
-# A process that was not seen for so long is forgotten.
-FORGOTTEN_AFTER = timedelta(days=1)
+# A process without a heartbeat for so long is deleted.
+DELETED_AFTER = timedelta(days=1)
 
 
 class ProcessKind(StrEnum):
@@ -25,7 +25,7 @@ class ProcessKind(StrEnum):
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """A process as it was last seen; `silent_seconds` is how long ago that is. `state` is what it said of itself."""
+    """A process as of its last heartbeat, `silent_seconds` ago. `state` is what it reported of itself."""
 
     id: UUID
     kind: ProcessKind
@@ -38,14 +38,14 @@ class ProcessRecord:
 
 
 class ProcessRepository:
-    """Every process that runs, or has ended without saying so."""
+    """Every process that runs, or has ended without recording its end."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._id = new_id()
 
-    def seen(self, kind: ProcessKind, state: dict[str, Any]) -> None:
-        """Say that this process runs, and how it is.
+    def record_heartbeat(self, kind: ProcessKind, state: dict[str, Any]) -> None:
+        """Record that this process runs, and its state.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -59,15 +59,15 @@ class ProcessRepository:
                 )
                 session.add(row)
             row.seen_at, row.state = now, state
-            session.execute(delete(ProcessRow).where(ProcessRow.seen_at < now - FORGOTTEN_AFTER))
+            session.execute(delete(ProcessRow).where(ProcessRow.seen_at < now - DELETED_AFTER))
 
-    def ended(self) -> None:
-        """Say that this process ends as it was asked to."""
+    def record_end(self) -> None:
+        """Record that this process ends regularly."""
         with self._database.writing() as session:
             session.execute(delete(ProcessRow).where(ProcessRow.id == self._id))
 
     def all(self) -> list[ProcessRecord]:
-        """Every process, the latest seen first."""
+        """Every process, the one with the latest heartbeat first."""
         with self._database.reading() as session:
             now = self._database.clock(session)
             return [

@@ -1,4 +1,4 @@
-"""Drift reports, one per run: the document, and Evidently's page beside it."""
+"""Drift reports, one for each run: the document, and Evidently's page on its columns."""
 
 import zlib
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class ReportRepository:
         self._database = database
 
     def save(self, run_id: UUID, at: datetime, document: dict[str, Any], columns_page: str | None) -> None:
-        """Write a report, in place of an older one of the same run."""
+        """Write a report; an older one of the same run is replaced."""
         with self._database.writing() as session:
             session.merge(
                 ReportRow(
@@ -63,7 +63,7 @@ class ReportRepository:
         return zlib.decompress(page).decode()
 
     def has_columns_page(self, run_id: UUID) -> bool:
-        """Whether Evidently's page was written beside a report."""
+        """Whether a report has Evidently's page."""
         with self._database.reading() as session:
             return bool(session.scalar(select(ReportRow.columns_page.is_not(None)).where(ReportRow.run_id == run_id)))
 

@@ -1,4 +1,4 @@
-"""What people are told of the installation itself: written before it is sent, sent until every destination has it."""
+"""Alerts about the installation itself, recorded before they are sent, and sent until every destination has them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from store.repositories.alerts import AlertState
 
 @dataclass(frozen=True)
 class SystemAlert:
-    """One subject as it stands; `owed` are the destinations that have not been told, `due_at` when to try them."""
+    """The alert on one subject. `owed` are the destinations that have not received it, `due_at` is when to try them."""
 
     subject: str
     message_id: UUID
@@ -28,21 +28,21 @@ class SystemAlert:
 
 
 class SystemAlertRepository:
-    """Every subject that was ever told of."""
+    """Every subject that ever had an alert."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def change(self, subject: str, sentence: str | None, destinations: Sequence[str], now: datetime) -> bool:
-        """Let a subject fire with a sentence, or resolve with None; whether its state has changed.
+        """Set a subject to firing with a sentence, or to resolved with None, and return whether its state changed.
 
-        Whoever comes first of several processes changes it, and owes the message to every destination.
+        Of several processes the first changes it, and records that the message is owed to every destination.
         """
         with self._database.writing() as session:
             row = session.get(SystemAlertRow, subject, with_for_update=True)
-            firing = sentence is not None
-            before = row is not None and row.state == AlertState.FIRING.value
-            if firing == before:
+            is_firing = sentence is not None
+            was_firing = row is not None and row.state == AlertState.FIRING.value
+            if is_firing == was_firing:
                 if row is not None and sentence is not None:
                     row.sentence = sentence
                 return False
@@ -51,13 +51,13 @@ class SystemAlertRepository:
                 session.add(row)
                 row.sentence = ""
             row.message_id, row.since, row.attempts, row.due_at = new_id(), now, 0, now
-            row.state = (AlertState.FIRING if firing else AlertState.RESOLVED).value
+            row.state = (AlertState.FIRING if is_firing else AlertState.RESOLVED).value
             row.sentence = sentence or row.sentence
             row.owed = list(destinations)
         return True
 
     def all(self, state: AlertState | None = None) -> list[SystemAlert]:
-        """Every subject, the latest change first; those in one state if given."""
+        """The alerts on every subject, or those in one state; the latest change first."""
         query = select(SystemAlertRow).order_by(SystemAlertRow.since.desc())
         if state is not None:
             query = query.where(SystemAlertRow.state == state.value)
@@ -65,13 +65,13 @@ class SystemAlertRepository:
             return [_record(row) for row in session.scalars(query)]
 
     def due(self, now: datetime) -> list[SystemAlert]:
-        """What should be sent now."""
+        """The alerts that should be sent now."""
         return [alert for alert in self.all() if alert.owed and alert.due_at <= now]
 
     def claim(self, alert: SystemAlert, until: datetime) -> bool:
-        """Take a due alert for oneself until an instant; False if another process has just taken it."""
+        """Claim a due alert for this process until an instant; False if another process has just claimed it."""
         with self._database.writing() as session:
-            taken = session.scalar(
+            claimed = session.scalar(
                 update(SystemAlertRow)
                 .where(
                     SystemAlertRow.subject == alert.subject,
@@ -81,10 +81,10 @@ class SystemAlertRepository:
                 .values(due_at=until, attempts=SystemAlertRow.attempts + 1)
                 .returning(SystemAlertRow.subject)
             )
-        return taken is not None
+        return claimed is not None
 
     def record_attempt(self, alert: SystemAlert, owed: Sequence[str], due_at: datetime) -> None:
-        """Note which destinations are still to be told, and when to try them again."""
+        """Record which destinations have not received the message yet, and when to try them again."""
         with self._database.writing() as session:
             session.execute(
                 update(SystemAlertRow)

@@ -1,1 +1,1 @@
-"""Sums of predictions by time bucket: counters written with every row, rollups with sketches and slices."""
+"""Sums of predictions by time bucket: counters written with every prediction, and rollups with sketches and slices."""

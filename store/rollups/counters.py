@@ -1,7 +1,7 @@
-"""How much was predicted when, without reading the predictions: tallies that were written with them, and add up.
+"""Counts of predictions by time bucket, read without reading the predictions.
 
-A stretch of time is counted by one width only: rolling minutes up into hours, and hours into days, takes the finer
-ones away in the same transaction.
+Counters are written in the transaction that writes the predictions. Every prediction is counted in one bucket only:
+rolling minutes up into hours, and hours into days, deletes the finer ones in the same transaction.
 """
 
 from collections import defaultdict
@@ -20,19 +20,20 @@ from store.database.time_buckets import (
     MINUTE_SECONDS,
     ROLLED_UP_WRITER,
     bucket_start,
-    is_old,
-    locked,
+    due_for_roll_up,
+    lock_rows,
 )
 from store.recording.bulk_insert import COUNTED, add_to_counters
 
-# How old tallies are when the next wider ones take their place.
+# How old counters are when they are rolled up into the next wider ones.
 MINUTES_ARE_KEPT, HOURS_ARE_KEPT = timedelta(days=3), timedelta(days=60)
 _ROWS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Predictions of one model: how many, how many of them flagged and their share of those scored, mean confidence."""
+    """Counts of one model's predictions: all, those flagged, the share of flagged ones among those scored, and the mean
+    confidence; None where nothing was scored or nothing had a confidence."""
 
     count: int
     flagged: int
@@ -41,13 +42,13 @@ class Totals:
 
 
 class CounterRepository:
-    """Every tally."""
+    """Every counter."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def total(self, model_sha256: str, since: datetime | None = None) -> Totals:
-        """What one model predicted so far, or in the minutes from an instant on."""
+        """Totals of one model's predictions: all so far, or those of the buckets that begin at `since` or later."""
         query = select(
             func.coalesce(func.sum(CounterRow.count), 0),
             func.coalesce(func.sum(CounterRow.scored), 0),
@@ -58,16 +59,16 @@ class CounterRepository:
         if since is not None:
             query = query.where(CounterRow.start >= since)
         with self._database.reading() as session:
-            count, scored, flagged, confident, confidence = session.execute(query).one()
+            count, scored, flagged, confident, confidence_sum = session.execute(query).one()
         return Totals(
             int(count),
             int(flagged),
             float(flagged) / int(scored) if scored else None,
-            float(confidence) / int(confident) if confident else None,
+            float(confidence_sum) / int(confident) if confident else None,
         )
 
     def per_day(self, model_sha256: str, until: datetime, days: float = 7.0) -> float:
-        """How many predictions a day brings, by the last days; those of less than a day count as a day's."""
+        """The mean number of predictions a day in the last days; a history of less than a day counts as a whole day."""
         query = select(func.sum(CounterRow.count), func.min(CounterRow.start)).where(
             CounterRow.model_sha256 == model_sha256,
             CounterRow.start > until - timedelta(days=days),
@@ -80,41 +81,47 @@ class CounterRepository:
         return float(int(total) / max((until - first) / timedelta(days=1), 1.0))
 
     def counts(self, model_sha256: str, since: datetime, until: datetime) -> dict[datetime, int]:
-        """How many predictions are recorded, by the hour."""
+        """Count the recorded predictions of each hour that has any; hours that are rolled up into days are left out."""
         query = select(CounterRow.start, CounterRow.count).where(
             CounterRow.model_sha256 == model_sha256,
             CounterRow.seconds <= HOUR_SECONDS,
             CounterRow.start >= since,
             CounterRow.start < until,
         )
-        found: dict[datetime, int] = defaultdict(int)
+        counts_by_hour: dict[datetime, int] = defaultdict(int)
         with self._database.reading() as session:
             for start, count in session.execute(query):
-                found[bucket_start(start, HOUR_SECONDS)] += count
-        return dict(found)
+                counts_by_hour[bucket_start(start, HOUR_SECONDS)] += count
+        return dict(counts_by_hour)
 
     def roll_up(self, now: datetime) -> int:
-        """Add minutes up to hours and hours to days where they are old enough, and say how many rows went."""
+        """Roll old minutes up into hours and old hours into days, and return how many rows were replaced."""
         minutes = self._roll_up(MINUTE_SECONDS, HOUR_SECONDS, now - MINUTES_ARE_KEPT)
         return minutes + self._roll_up(HOUR_SECONDS, DAY_SECONDS, now - HOURS_ARE_KEPT)
 
     def _roll_up(self, finer: int, wider: int, before: datetime) -> int:
-        old = select(CounterRow).where(*is_old(CounterRow, finer, wider, before)).order_by(CounterRow.start)
+        old = select(CounterRow).where(*due_for_roll_up(CounterRow, finer, wider, before)).order_by(CounterRow.start)
 
         def step(session: Session) -> int:
-            rows = locked(self._database, session, old.limit(_ROWS_AT_ONCE))
+            rows = lock_rows(self._database, session, old.limit(_ROWS_AT_ONCE))
             sums: dict[tuple[str, datetime], dict[str, Any]] = defaultdict(lambda: defaultdict(int))
             for row in rows:
-                one = sums[row.model_sha256, bucket_start(row.start, wider)]
+                bucket = sums[row.model_sha256, bucket_start(row.start, wider)]
                 for name in COUNTED:
-                    one[name] += getattr(row, name)
+                    bucket[name] += getattr(row, name)
                 session.delete(row)
             session.flush()
             add_to_counters(
                 session.connection(),
                 [
-                    {"model_sha256": model_sha256, "seconds": wider, "start": start, "writer": ROLLED_UP_WRITER, **one}
-                    for (model_sha256, start), one in sums.items()
+                    {
+                        "model_sha256": model_sha256,
+                        "seconds": wider,
+                        "start": start,
+                        "writer": ROLLED_UP_WRITER,
+                        **bucket,
+                    }
+                    for (model_sha256, start), bucket in sums.items()
                 ],
             )
             return len(rows)

@@ -1,6 +1,6 @@
-"""QuantileSketch of any number of values in two kilobytes, which add up: sketches of Karnin, Lang & Liberty (2016).
+"""Sketches of quantiles of any number of values in two kilobytes, which can be added (Karnin, Lang & Liberty, 2016).
 
-A sketch's quantile is that of a share which differs from the one asked for by at most .0133, with 99 % confidence.
+The quantile that a sketch gives for a share is exact for some share within .0133 of it, with 99 % confidence.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _SIZE = 200
 
 
 class QuantileSketch:
-    """A sketch of values; those that are not finite are left out."""
+    """A sketch of the quantiles of values; those that are not finite are left out."""
 
     __slots__ = ("_sketch",)
 
@@ -24,40 +24,40 @@ class QuantileSketch:
 
     @classmethod
     def of(cls, values: npt.NDArray[np.floating]) -> "QuantileSketch":
-        """Of these values `(n,)`."""
-        made = cls()
-        made._sketch.update(values[np.isfinite(values)].astype(np.float32))
-        return made
+        """The sketch of these values `(n,)`."""
+        sketch = cls()
+        sketch._sketch.update(values[np.isfinite(values)].astype(np.float32))
+        return sketch
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "QuantileSketch":
-        """Read a sketch; nothing at all is a sketch of nothing.
+        """Read a sketch; no bytes are the sketch of no values.
 
         Raises:
             DamagedRecord: these bytes are no sketch.
         """
-        made = cls()
+        sketch = cls()
         if not content:
-            return made
+            return sketch
         try:
-            made._sketch = kll_floats_sketch.deserialize(content)
+            sketch._sketch = kll_floats_sketch.deserialize(content)
         except (ValueError, RuntimeError, IndexError, MemoryError) as error:
             raise DamagedRecord(f"A sketch of quantiles can't be read: {error}") from error
-        return made
+        return sketch
 
     def to_bytes(self) -> bytes:
-        """The sketch as it is recorded."""
+        """The sketch as it is recorded; no bytes for no values."""
         return b"" if self._sketch.is_empty() else bytes(self._sketch.serialize())
 
     def __len__(self) -> int:
         return int(self._sketch.n)
 
     def __add__(self, other: "QuantileSketch") -> "QuantileSketch":
-        made = QuantileSketch()
-        made._sketch.merge(self._sketch)
-        made._sketch.merge(other._sketch)
-        return made
+        sketch = QuantileSketch()
+        sketch._sketch.merge(self._sketch)
+        sketch._sketch.merge(other._sketch)
+        return sketch
 
     def at(self, shares: Sequence[float]) -> list[float] | None:
-        """The values below which these shares lie; None of nothing."""
+        """The quantiles of these shares; None for the sketch of no values."""
         return None if self._sketch.is_empty() else [float(value) for value in self._sketch.get_quantiles(list(shares))]

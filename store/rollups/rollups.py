@@ -1,9 +1,9 @@
-"""What predictions add up to, by stretch of time and slice: what pages draw and long windows are checked by, row by row
-unread.
+"""Sums and quantile sketches of predictions by time bucket and slice: history pages and long windows are made from these,
+without reading the predictions.
 
-Every process that writes keeps rows of its own, so that nobody waits for another's; all of it adds up. A stretch is
-known by one width only: rolling minutes up into hours, and hours into days, takes the finer ones away in the same
-transaction. Slices are known by the hour from the start.
+Every process writes rows of its own, so that none waits for another's; rows of the same bucket are added when they are
+read. Every prediction is in one bucket only: rolling minutes up into hours, and hours into days, deletes the finer rows in
+the same transaction. Rollups of slices are by the hour from the start.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,14 +24,14 @@ from store.database.time_buckets import (
     MINUTE_SECONDS,
     ROLLED_UP_WRITER,
     bucket_start,
-    is_old,
-    locked,
+    due_for_roll_up,
+    lock_rows,
 )
 from store.rollups.quantile_sketch import QuantileSketch
 
-# The slice of all predictions.
+# The name of the slice that holds all predictions.
 ALL = ""
-# How old they are when the next wider ones take their place.
+# How old rollups are when they are rolled up into the next wider ones.
 MINUTES_ARE_KEPT, HOURS_ARE_KEPT = timedelta(hours=6), timedelta(days=60)
 _ROWS_AT_ONCE = 1_000
 _SUMS = (RollupRow.count, RollupRow.scored, RollupRow.flagged, RollupRow.confident, RollupRow.confidence_sum)
@@ -41,8 +41,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RollupKey:
-    """What a rollup is of: one model's predictions of so many seconds from an instant on, all of them or one slice, by
-    one map of features; and who wrote it."""
+    """Which predictions a rollup is of, and which process wrote it: one model's predictions of one slice in the bucket of
+    `seconds` that begins at `start`, with the map from embeddings to features that has this hash."""
 
     model_sha256: str
     seconds: int
@@ -54,11 +54,11 @@ class RollupKey:
 
 @dataclass(frozen=True)
 class Rollup:
-    """Sums and sketches of predictions; two of them add up.
+    """Sums and sketches of predictions; two of them can be added.
 
-    `count` are all, `scored` and `flagged` of these, `confident` those with a confidence, `confidence_sum` the sum of it.
-    `scores` and `confidences` are sketches of quantiles, `features` the sums of the rows' features and of the
-    squares of these `(2 f,)`, empty where there is no reference.
+    `count` is the number of predictions, `scored` and `flagged` of those scored and flagged, `confident` of those with a
+    confidence, and `confidence_sum` the sum of the confidences. `scores` and `confidences` are sketches of quantiles.
+    `features` are the sums of the rows' features, then of their squares `(2 f,)`; empty without a reference.
     """
 
     count: int = 0
@@ -79,8 +79,7 @@ class Rollup:
             self.confidence_sum + other.confidence_sum,
             self.scores + other.scores,
             self.confidences + other.confidences,
-            # One without features, as before a reference was there, adds none.
-            self.features + other.features if self.features.size == other.features.size else _larger(self, other),
+            _add_features(self.features, other.features),
         )
 
     @property
@@ -98,26 +97,28 @@ class RollupRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, session: Session, rollups: Iterable[tuple[RollupKey, Rollup]]) -> None:
-        """Write rollups as they stand now, in the caller's transaction; a writer replaces its own."""
-        for stretch, rollup in rollups:
-            session.merge(_row(stretch, rollup))
+    def save(self, session: Session, rollups: Iterable[tuple[RollupKey, Rollup]]) -> None:
+        """Write rollups, in the caller's transaction; one with the same key is replaced."""
+        for key, rollup in rollups:
+            session.merge(_row(key, rollup))
         session.flush()
 
     def replace(
         self, session: Session, model_sha256: str, since: datetime, rollups: Sequence[tuple[RollupKey, Rollup]]
     ) -> None:
-        """Put others in the place of everything that is known of one hour, in the caller's transaction."""
-        hour = (RollupRow.model_sha256 == model_sha256, RollupRow.seconds <= HOUR_SECONDS)
+        """Replace all rollups of the hour that begins at `since`, in the caller's transaction."""
+        of_model = (RollupRow.model_sha256 == model_sha256, RollupRow.seconds <= HOUR_SECONDS)
         until = since + timedelta(seconds=HOUR_SECONDS)
-        session.execute(delete(RollupRow).where(*hour, RollupRow.start >= since, RollupRow.start < until))
-        self.put(session, rollups)
+        session.execute(delete(RollupRow).where(*of_model, RollupRow.start >= since, RollupRow.start < until))
+        self.save(session, rollups)
 
     def between(
         self, model_sha256: str, since: datetime, until: datetime, *, slice_: str = ALL
     ) -> list[tuple[RollupKey, Rollup]]:
-        """The rollups of one slice that begin at `since` or after it and before `until`, in order of time; without the
-        sums of features, which are most of what a rollup takes."""
+        """The rollups of one slice that begin at `since` or later and before `until`, in order of time.
+
+        Sums of features, which are most of a rollup's bytes, are not read.
+        """
         query = (
             select(RollupRow)
             .where(
@@ -130,7 +131,7 @@ class RollupRepository:
             .options(load_only(*_SUMS, RollupRow.scores, RollupRow.confidences))
         )
         with self._database.reading() as session:
-            return [(_stretch(row), _rollup(row, with_features=False)) for row in session.scalars(query)]
+            return [(_key(row), _rollup(row, with_features=False)) for row in session.scalars(query)]
 
     def sums(
         self,
@@ -140,8 +141,10 @@ class RollupRepository:
         features_sha256: str,
         slices: Sequence[str] = (ALL,),
     ) -> dict[str, Rollup]:
-        """What slices add up to by one map of features, these sums among it and no sketches. Rollups without features, as
-        they were forgotten, are left out."""
+        """The sums of each slice with one map of features, by the slice's name, without sketches.
+
+        Rollups whose sums of features were deleted are left out.
+        """
         query = select(RollupRow.slice, RollupRow.count, RollupRow.scored, RollupRow.flagged, RollupRow.features).where(
             RollupRow.model_sha256 == model_sha256,
             RollupRow.slice.in_(slices),
@@ -150,15 +153,15 @@ class RollupRepository:
             RollupRow.features_sha256 == features_sha256,
             RollupRow.features != b"",
         )
-        found: dict[str, Rollup] = {}
+        sums: dict[str, Rollup] = {}
         with self._database.reading() as session:
             for name, count, scored, flagged, features in session.execute(query):
-                one = Rollup(count, scored, flagged, features=_features(features))
-                found[name] = found[name] + one if name in found else one
-        return found
+                rollup = Rollup(count, scored, flagged, features=_decode_features(features))
+                sums[name] = sums[name] + rollup if name in sums else rollup
+        return sums
 
     def by_slice(self, model_sha256: str, since: datetime, until: datetime) -> dict[str, Rollup]:
-        """What each slice adds up to, the largest first; without sketches and features, so that there may be many."""
+        """The sums of every slice by its name, the largest first; without sketches and features, as slices may be many."""
         query = (
             select(
                 RollupRow.slice,
@@ -179,12 +182,12 @@ class RollupRepository:
         )
         with self._database.reading() as session:
             return {
-                name: Rollup(int(count), int(scored), int(flagged), int(confident), float(confidence))
-                for name, count, scored, flagged, confident, confidence in session.execute(query)
+                name: Rollup(int(count), int(scored), int(flagged), int(confident), float(confidence_sum))
+                for name, count, scored, flagged, confident, confidence_sum in session.execute(query)
             }
 
     def counts(self, model_sha256: str, since: datetime, until: datetime) -> dict[datetime, int]:
-        """How many predictions are added up, by the hour."""
+        """Count the predictions in the rollups of each hour that has any; hours that are rolled up into days are left out."""
         query = select(RollupRow.start, RollupRow.count).where(
             RollupRow.model_sha256 == model_sha256,
             RollupRow.slice == ALL,
@@ -192,64 +195,63 @@ class RollupRepository:
             RollupRow.start >= since,
             RollupRow.start < until,
         )
-        found: dict[datetime, int] = {}
+        counts_by_hour: dict[datetime, int] = {}
         with self._database.reading() as session:
             for start, count in session.execute(query):
                 hour = bucket_start(start, HOUR_SECONDS)
-                found[hour] = found.get(hour, 0) + count
-        return found
+                counts_by_hour[hour] = counts_by_hour.get(hour, 0) + count
+        return counts_by_hour
 
     def roll_up(self, now: datetime) -> int:
-        """Add minutes up to hours and hours to days where they are old enough, and say how many rows went."""
+        """Roll old minutes up into hours and old hours into days, and return how many rows were replaced."""
         minutes = self._roll_up(MINUTE_SECONDS, HOUR_SECONDS, now - MINUTES_ARE_KEPT)
         return minutes + self._roll_up(HOUR_SECONDS, DAY_SECONDS, now - HOURS_ARE_KEPT)
 
     def _roll_up(self, finer: int, wider: int, before: datetime) -> int:
         def step(session: Session) -> int:
-            old = select(RollupRow).where(*is_old(RollupRow, finer, wider, before)).limit(_ROWS_AT_ONCE)
-            rows = locked(self._database, session, old.order_by(RollupRow.start))
+            old = select(RollupRow).where(*due_for_roll_up(RollupRow, finer, wider, before)).limit(_ROWS_AT_ONCE)
+            rows = lock_rows(self._database, session, old.order_by(RollupRow.start))
             sums: dict[RollupKey, Rollup] = {}
             for row in rows:
-                stretch, rollup = _stretch(row), _rollup(row)
-                start = bucket_start(stretch.start, wider)
-                wide = RollupKey(
-                    stretch.model_sha256, wider, start, stretch.slice, stretch.features_sha256, writer=ROLLED_UP_WRITER
-                )
-                sums[wide] = sums[wide] + rollup if wide in sums else rollup
+                start, rollup = bucket_start(row.start, wider), _rollup(row)
+                key = RollupKey(row.model_sha256, wider, start, row.slice, row.features_sha256, ROLLED_UP_WRITER)
+                sums[key] = sums[key] + rollup if key in sums else rollup
                 session.delete(row)
             session.flush()
-            for wide, rollup in sums.items():
-                there = session.get(RollupRow, _key(wide))
-                whole = rollup if there is None else _rollup(there) + rollup
-                self.put(session, [(wide, whole)])
+            for key, rollup in sums.items():
+                existing = session.get(RollupRow, _primary_key(key))
+                self.save(session, [(key, rollup if existing is None else _rollup(existing) + rollup)])
             return len(rows)
 
         return self._database.repeat_in_transactions(step)
 
 
-def _larger(one: Rollup, other: Rollup) -> Floats:
-    return one.features if one.features.size > other.features.size else other.features
+def _add_features(first: Floats, second: Floats) -> Floats:
+    if first.size == second.size:
+        return first + second
+    # One of them is empty: it is from before the model had a reference.
+    return first if first.size > second.size else second
 
 
-def _key(stretch: RollupKey) -> tuple[object, ...]:
+def _primary_key(key: RollupKey) -> tuple[object, ...]:
     return (
-        stretch.model_sha256,
-        stretch.seconds,
-        stretch.start,
-        stretch.slice,
-        stretch.features_sha256,
-        stretch.writer,
+        key.model_sha256,
+        key.seconds,
+        key.start,
+        key.slice,
+        key.features_sha256,
+        key.writer,
     )
 
 
-def _row(stretch: RollupKey, rollup: Rollup) -> RollupRow:
+def _row(key: RollupKey, rollup: Rollup) -> RollupRow:
     return RollupRow(
-        model_sha256=stretch.model_sha256,
-        seconds=stretch.seconds,
-        start=stretch.start,
-        slice=stretch.slice,
-        features_sha256=stretch.features_sha256,
-        writer=stretch.writer,
+        model_sha256=key.model_sha256,
+        seconds=key.seconds,
+        start=key.start,
+        slice=key.slice,
+        features_sha256=key.features_sha256,
+        writer=key.writer,
         count=rollup.count,
         scored=rollup.scored,
         flagged=rollup.flagged,
@@ -261,7 +263,7 @@ def _row(stretch: RollupKey, rollup: Rollup) -> RollupRow:
     )
 
 
-def _stretch(row: RollupRow) -> RollupKey:
+def _key(row: RollupRow) -> RollupKey:
     return RollupKey(row.model_sha256, row.seconds, row.start, row.slice, row.features_sha256, row.writer)
 
 
@@ -274,9 +276,9 @@ def _rollup(row: RollupRow, *, with_features: bool = True) -> Rollup:
         row.confidence_sum,
         QuantileSketch.from_bytes(row.scores),
         QuantileSketch.from_bytes(row.confidences),
-        _features(row.features) if with_features else np.zeros(0),
+        _decode_features(row.features) if with_features else np.zeros(0),
     )
 
 
-def _features(content: bytes) -> Floats:
+def _decode_features(content: bytes) -> Floats:
     return np.frombuffer(content, "<f4").astype(np.float64)

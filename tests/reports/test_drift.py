@@ -10,6 +10,7 @@ import orjson
 import pytest
 from PIL import Image
 
+from monitor.history.report_material import read_report_material
 from monitor.passes.monitor_pass import PassResult
 from monitor.passes.watch import WindowClock, watch
 from monitor.reference.content import Examples
@@ -35,7 +36,7 @@ def picture(rng: np.random.Generator) -> bytes:
 
 
 @pytest.fixture
-def watched(sqlite_store: Store, reference: Reference, population: Population) -> PassResult:
+def judged(sqlite_store: Store, reference: Reference, population: Population) -> PassResult:
     """A window in which a fifth of the inputs are strangers, of a model whose class names are hostile."""
     rng = np.random.default_rng(0)
     examples = Examples(reference.held_out.embeddings[:50], [NASTY] * 50, [picture(rng) for _ in range(50)])
@@ -69,20 +70,24 @@ def watched(sqlite_store: Store, reference: Reference, population: Population) -
             for row in range(300)
         ],
     )
-    (found,) = watch(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None))
-    return found
+    (result,) = watch(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None))
+    return result
 
 
-def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(watched: PassResult, sqlite_store: Store) -> None:
-    html = drift_report(watched, sqlite_store.predictions).html()
+def report_of(judged: PassResult, store: Store) -> DriftReport:
+    return drift_report(judged, read_report_material(judged, store.predictions))
+
+
+def test_the_page_is_one_small_file_that_asks_nothing_of_any_host(judged: PassResult, sqlite_store: Store) -> None:
+    html = report_of(judged, sqlite_store).html()
     assert len(html.encode()) < 1_000_000
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html)
     assert not re.findall(r"url\(\s*['\"]?(?!data:)", html)
     assert "<script" not in html
 
 
-def test_every_section_is_drawn(watched: PassResult, sqlite_store: Store) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
+def test_every_section_is_drawn(judged: PassResult, sqlite_store: Store) -> None:
+    report = report_of(judged, sqlite_store)
     assert all(report.document["sections"][section.name] is not None for section in SECTIONS)
     html = report.html()
     for section in SECTIONS:
@@ -92,41 +97,41 @@ def test_every_section_is_drawn(watched: PassResult, sqlite_store: Store) -> Non
     assert "Production has shifted" in html
 
 
-def test_names_and_tags_are_shown_as_text(watched: PassResult, sqlite_store: Store) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
+def test_names_and_tags_are_shown_as_text(judged: PassResult, sqlite_store: Store) -> None:
+    report = report_of(judged, sqlite_store)
     for html in (report.html(), report.html(OnSite("http://127.0.0.1:8000", None, None)), report._repr_html_()):
         assert "<script>alert" not in html
 
 
-def test_the_page_is_a_function_of_the_document(watched: PassResult, sqlite_store: Store) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
-    kept = orjson.loads(orjson.dumps(report.document))
-    assert kept == report.document
-    assert DriftReport(kept).html() == report.html()
+def test_the_page_is_a_function_of_the_document(judged: PassResult, sqlite_store: Store) -> None:
+    report = report_of(judged, sqlite_store)
+    stored = orjson.loads(orjson.dumps(report.document))
+    assert stored == report.document
+    assert DriftReport(stored).html() == report.html()
 
 
-def test_the_same_window_gives_the_same_report(watched: PassResult, sqlite_store: Store) -> None:
-    documents = [drift_report(watched, sqlite_store.predictions).document for _ in range(2)]
+def test_the_same_window_gives_the_same_report(judged: PassResult, sqlite_store: Store) -> None:
+    documents = [report_of(judged, sqlite_store).document for _ in range(2)]
     assert documents[0] == documents[1]
 
 
-def test_the_strangest_inputs_come_first_with_their_pictures(watched: PassResult, sqlite_store: Store) -> None:
-    inputs = drift_report(watched, sqlite_store.predictions).document["sections"]["gallery"]["inputs"]
-    scores = [one["score"] for one in inputs]
+def test_the_strangest_inputs_come_first_with_their_pictures(judged: PassResult, sqlite_store: Store) -> None:
+    inputs = report_of(judged, sqlite_store).document["sections"]["gallery"]["inputs"]
+    scores = [values["score"] for values in inputs]
     assert scores == sorted(scores, reverse=True)
-    assert all(one["picture"].startswith("data:image/png;base64,") for one in inputs)
+    assert all(values["picture"].startswith("data:image/png;base64,") for values in inputs)
 
 
-def test_forgotten_inputs_leave_the_rest_of_the_report(watched: PassResult, sqlite_store: Store) -> None:
+def test_forgotten_inputs_leave_the_rest_of_the_report(judged: PassResult, sqlite_store: Store) -> None:
     Retention(sqlite_store.database).forget(utc_now() + timedelta(days=sqlite_store.database.settings.keep_inputs_days))
-    html = drift_report(watched, sqlite_store.predictions).html()
+    html = report_of(judged, sqlite_store).html()
     assert "were not kept, or are forgotten" in html
 
 
-def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(watched: PassResult, sqlite_store: Store) -> None:
-    recorded = watched.recorded
+def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(judged: PassResult, sqlite_store: Store) -> None:
+    recorded = judged.recorded
     recorded.scores[5], recorded.embeddings[5] = np.nan, np.inf
-    report = drift_report(watched, sqlite_store.predictions)
+    report = report_of(judged, sqlite_store)
     assert report.document["sections"]["gallery"]["inputs"][0]["id"] == str(recorded.ids[5])
     assert b"NaN" not in orjson.dumps(report.document)
     assert "not finite" in report.html()
@@ -134,29 +139,30 @@ def test_an_input_that_is_not_finite_is_the_strangest_and_no_number(watched: Pas
 
 
 def test_a_section_that_fails_leaves_the_verdicts(
-    watched: PassResult, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+    judged: PassResult, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ValueError("no")
 
     monkeypatch.setattr(type(SECTIONS[0]), "values", broken)
-    html = drift_report(watched, sqlite_store.predictions).html()
+    html = report_of(judged, sqlite_store).html()
     assert SECTIONS[0].title not in html
     assert "Production has shifted" in html
 
 
-def test_a_report_can_be_saved_as_page_or_as_document(watched: PassResult, sqlite_store: Store, tmp_path) -> None:
-    report = drift_report(watched, sqlite_store.predictions)
+def test_a_report_can_be_saved_as_page_or_as_document(judged: PassResult, sqlite_store: Store, tmp_path) -> None:
+    report = report_of(judged, sqlite_store)
     assert report.save(tmp_path / "a" / "drift.html").read_text(encoding="utf-8") == report.html()
     assert orjson.loads(report.save(tmp_path / "drift.json").read_bytes()) == report.document
 
 
 @pytest.mark.e2e
 @pytest.mark.filterwarnings("ignore")
-def test_evidently_draws_a_page_of_the_recorded_columns(watched: PassResult, sqlite_store: Store) -> None:
+def test_evidently_draws_a_page_of_the_recorded_columns(judged: PassResult, sqlite_store: Store) -> None:
     from reports.columns import columns_page
 
-    page = columns_page(watched, sqlite_store)
+    material = read_report_material(judged, sqlite_store.predictions, with_columns=True)
+    page = columns_page(judged, material)
     assert page is not None
     for column in ("confidence", "ood_score", "prediction", "tag: site"):
         assert column in page

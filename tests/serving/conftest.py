@@ -32,6 +32,13 @@ Connect = Callable[..., TestClient]
 
 
 @pytest.fixture
+def sqlite_store(sqlite_store: Store) -> Store:
+    """The record of a gateway: whoever serves opens recording."""
+    sqlite_store.recording.open()
+    return sqlite_store
+
+
+@pytest.fixture
 def connect(sqlite_store: Store) -> Iterator[Connect]:
     """Start a gateway and talk to it."""
     clients = []

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from store.settings import StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction, register
+from tests.store.records import MODEL, prediction, register
 from tidegate.cli import app
 
 

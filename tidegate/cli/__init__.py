@@ -23,6 +23,7 @@ from tidegate.cli import (
     settings,
     tune,
 )
+from tidegate.rooms import check_rooms
 
 app = typer.Typer(
     name="tidegate",
@@ -57,11 +58,16 @@ app.add_typer(database.app, name="db")
 def main() -> None:
     """Run a verb. An error that a person has to know of is one line and exit code 2."""
     try:
+        check_rooms()
+    except ImportError as error:
+        typer.secho(f"Tidegate can't start: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(2)
+    try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        # Imported late: the room below brings SQLAlchemy with it, and `--help` must come at once.
+        # Imported late, as everything from the rooms below is: `--help` must come at once.
         from store.errors import TidegateError
 
         if not isinstance(error, TidegateError):

@@ -19,16 +19,17 @@ def alerts(
 
     Example: `tidegate alerts --firing`
     """
+    from monitor.overview.alerts import list_alerts, read_model_names
     from store.repositories.alerts import AlertState
     from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    names = {model.sha256: model.name for model in store.models.all()}
-    found = store.alerts.all(AlertState.FIRING if firing else None)
-    if not found:
+    names = read_model_names(store)
+    listed = list_alerts(store, AlertState.FIRING if firing else None).alerts
+    if not listed:
         typer.echo("No alert is firing." if firing else "No alert has ever fired.")
-    for alert in found:
+    for alert in listed:
         colour = "red" if alert.state is AlertState.FIRING else "green"
         state = typer.style(f"{alert.state.value:<8}", fg=colour)
         typer.echo(f"{state} {names[alert.model_sha256]}: {alert.check}, since {alert.since:%Y-%m-%d %H:%M} UTC")

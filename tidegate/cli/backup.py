@@ -25,8 +25,8 @@ def backup(
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    made = back_up(store.database, file)
+    copy = back_up(store.database, file)
     store.close()
     typer.echo(
-        f"{made.file}: {made.predictions:,} predictions, {made.bytes:,} bytes, checked and whole. SHA-256 {made.sha256}"
+        f"{copy.file}: {copy.predictions:,} predictions, {copy.bytes:,} bytes, checked and whole. SHA-256 {copy.sha256}"
     )

@@ -138,7 +138,7 @@ def _open(database: str | None) -> "Store":
 def _find_model(store: "Store", model: str | None) -> "ModelRecord":
     from store.errors import NotFound
 
-    matches = store.models.called(model)
+    matches = store.models.matching(model)
     if not matches:
         raise NotFound("No such model was ever served from this database.")
     if model is None and len(matches) > 1:

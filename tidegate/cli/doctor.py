@@ -13,14 +13,14 @@ from tidegate.cli.options import Database
 if TYPE_CHECKING:
     from store.settings import StoreSettings
 
-_LITTLE_ROOM = 1024**3
-_FAR_APART_SECONDS = 2.0
+_LITTLE_FREE_BYTES = 1024**3
+_LARGE_CLOCK_DIFFERENCE_SECONDS = 2.0
 _SIGNS = {"ok": ("✓", typer.colors.GREEN), "warning": ("!", typer.colors.YELLOW), "wrong": ("✗", typer.colors.RED)}
 
 
 @dataclass(frozen=True)
 class Symptom:
-    """One thing that was looked at: `ok`, `warning` or `wrong`, and in words."""
+    """The result of one examination: `state` is `ok`, `warning` or `wrong`."""
 
     state: str
     sentence: str
@@ -41,17 +41,21 @@ def doctor(database: Database = None) -> None:
     try:
         settings = load_settings(store={"database": database})
     except TidegateError as error:
-        _tell(Symptom("wrong", str(error)))
+        _print(Symptom("wrong", str(error)))
         raise typer.Exit(1) from error
-    where = f"{FILE} and the environment" if FILE.exists() else "the environment"
-    found = [Symptom("ok", f"the settings of {where} fit"), *_libraries(), *_record(settings.store)]
-    for symptom in found:
-        _tell(symptom)
-    if any(symptom.state == "wrong" for symptom in found):
+    sources = f"{FILE} and the environment" if FILE.exists() else "the environment"
+    symptoms = [
+        Symptom("ok", f"the settings of {sources} fit"),
+        *_examine_libraries(),
+        *_examine_record(settings.store),
+    ]
+    for symptom in symptoms:
+        _print(symptom)
+    if any(symptom.state == "wrong" for symptom in symptoms):
         raise typer.Exit(1)
 
 
-def _libraries() -> Iterator[Symptom]:
+def _examine_libraries() -> Iterator[Symptom]:
     from store.database.engine import sqlite_module, wal_is_safe
 
     module = sqlite_module()
@@ -65,7 +69,7 @@ def _libraries() -> Iterator[Symptom]:
         )
 
 
-def _record(settings: "StoreSettings") -> Iterator[Symptom]:
+def _examine_record(settings: "StoreSettings") -> Iterator[Symptom]:
     from store.database import migrate
     from store.database.engine import Database as Connection
     from store.errors import TidegateError
@@ -85,11 +89,11 @@ def _record(settings: "StoreSettings") -> Iterator[Symptom]:
             )
         else:
             yield Symptom("wrong", f"its schema is at {current or 'none'} and {head} is needed: tidegate db upgrade")
-        apart = abs(connection.measure_clock().total_seconds())
-        if apart > _FAR_APART_SECONDS:
+        difference = abs(connection.measure_clock().total_seconds())
+        if difference > _LARGE_CLOCK_DIFFERENCE_SECONDS:
             yield Symptom(
                 "warning",
-                f"this machine's clock and the database's are {apart:,.1f} seconds apart; the database's decides. "
+                f"this machine's clock and the database's are {difference:,.1f} seconds apart; the database's decides. "
                 "Synchronise them.",
             )
         else:
@@ -99,25 +103,25 @@ def _record(settings: "StoreSettings") -> Iterator[Symptom]:
     finally:
         connection.close()
     if connection.is_sqlite:
-        yield from _folder("the record", Path(connection.url.database or ".").resolve().parent)
+        yield from _examine_folder("the record", Path(connection.url.database or ".").resolve().parent)
     else:
-        yield from _folder("the spool", Path(settings.spool).resolve())
+        yield from _examine_folder("the spool", Path(settings.spool).resolve())
 
 
-def _folder(what: str, folder: Path) -> Iterator[Symptom]:
+def _examine_folder(what: str, folder: Path) -> Iterator[Symptom]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial = folder / ".tidegate-doctor"
-        trial.write_bytes(b"")
-        trial.unlink()
+        probe = folder / ".tidegate-doctor"
+        probe.write_bytes(b"")
+        probe.unlink()
     except OSError as error:
         yield Symptom("wrong", f"{what} can't be written in {folder}: {error.strerror}")
         return
     free = shutil.disk_usage(folder).free
-    state = "ok" if free > _LITTLE_ROOM else "warning"
+    state = "ok" if free > _LITTLE_FREE_BYTES else "warning"
     yield Symptom(state, f"{what} can be written in {folder}, with {free / 1e9:,.1f} GB free")
 
 
-def _tell(symptom: Symptom) -> None:
+def _print(symptom: Symptom) -> None:
     sign, colour = _SIGNS[symptom.state]
     typer.secho(f"{sign} {symptom.sentence}", fg=colour)

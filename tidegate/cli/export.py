@@ -34,13 +34,13 @@ def export(
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    models = store.models.called(model)
+    models = store.models.matching(model)
     if not models:
         raise NotFound(f"No model {model or ''} was ever served from {store.database.label}.")
     start = datetime(1970, 1, 1, tzinfo=UTC) if since is None else since.replace(tzinfo=UTC)
     end = store.jobs.now() if until is None else until.replace(tzinfo=UTC)
-    for one in models:
-        file = output / f"{one.name}-{one.sha256[:12]}.parquet"
-        number = export_predictions(store.database, one.sha256, start, end, file)
-        typer.echo(f"{file}: {number:,} predictions")
+    for record in models:
+        file = output / f"{record.name}-{record.sha256[:12]}.parquet"
+        rows = export_predictions(store.database, record.sha256, start, end, file)
+        typer.echo(f"{file}: {rows:,} predictions")
     store.close()

@@ -30,8 +30,8 @@ def fsck(
     findings = list(examine(store.database))
     store.close()
     for finding in findings:
-        can = "" if finding.repair is None else f" (--repair {finding.repair})"
-        typer.secho(f"{finding.what}{can}", fg=typer.colors.RED)
+        remedy = "" if finding.repair is None else f" (--repair {finding.repair})"
+        typer.secho(f"{finding.what}{remedy}", fg=typer.colors.RED)
     if findings:
         raise typer.Exit(1)
     typer.echo(f"{store.database.label} is sound.")

@@ -1,4 +1,4 @@
-"""`tidegate register` and `tidegate ingest`: a model that is served elsewhere."""
+"""`tidegate register` and `tidegate ingest`: predictions of a model that is served elsewhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,14 +26,14 @@ def register_model(
 
     Example: `tidegate register fraud --reference fraud.reference`
     """
-    from monitor.ingest.model_ingest import register_elsewhere
+    from monitor.ingest.model_ingest import register_external_model
     from monitor.reference.profile import Reference
     from store.store import Store
     from tidegate.settings import load_settings
 
     loaded = Reference.load(reference)
     store = Store.open(load_settings(store={"database": database}).store)
-    model = register_elsewhere(store, name, loaded, reference.read_bytes())
+    model = register_external_model(store, name, loaded, reference.read_bytes())
     store.close()
     typer.echo(
         f"{name} is known as {model.sha256[:12]}. Send its predictions to /v1/ingest, or `tidegate ingest FILE`."
@@ -45,7 +45,7 @@ def ingest(
     model: Annotated[str, typer.Option(help="Whose they are; registered before.", show_default=False)],
     database: Database = None,
 ) -> None:
-    """**ModelIngest** predictions from a file: columns `embedding`, `logits`, and if there are any `id`, `at`, `prediction`,
+    """**Ingest** predictions from a file: columns `embedding`, `logits`, and if there are any `id`, `at`, `prediction`,
     `tags`. What was ingested before is left out.
 
     Example: `tidegate ingest yesterday.parquet --model fraud`
@@ -53,18 +53,19 @@ def ingest(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from monitor.ingest.batch import batch_of_arrow
+    from monitor.ingest.batch import parse_arrow_table
     from monitor.ingest.model_ingest import ModelIngest
     from store.errors import BadInput
     from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
-    taken = ModelIngest(store, model)
     rows = 0
     try:
+        model_ingest = ModelIngest(store, model)
+        store.recording.open()
         for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
-            taken.take(batch_of_arrow(pa.Table.from_batches([batch])))
+            model_ingest.record(parse_arrow_table(pa.Table.from_batches([batch])))
             rows += batch.num_rows
             typer.echo(f"{rows:,} predictions", err=True)
     except (pa.ArrowException, OSError) as error:

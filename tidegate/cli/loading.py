@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 def load_engine(
     export: Path, sha256: str | None, imports: list[str] | None, *, settings: "ServingSettings | None" = None
 ) -> "Engine":
-    """The learner, ready to run."""
+    """Load an export, with the backend that suits this machine; the operator is warned first."""
     from serving.engine.engine import open_engine
     from serving.settings import ServingSettings
-    from tidegate.pickle_warning import warn_that_it_is_code
+    from tidegate.pickle_warning import warn_that_export_is_code
 
     return open_engine(
         export,
         settings or ServingSettings(),
         sha256=sha256,
         import_modules=tuple(imports or ()),
-        announce=lambda digest: warn_that_it_is_code(export, digest, pinned=sha256 is not None),
+        announce=lambda digest: warn_that_export_is_code(export, digest, pinned=sha256 is not None),
     )

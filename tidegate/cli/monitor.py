@@ -38,7 +38,7 @@ def monitor(
     from store.store import Store
     from tidegate.logs import configure_logging
     from tidegate.settings import load_settings
-    from tidegate.wiring import look
+    from tidegate.wiring import look, run_upkeep
 
     settings = load_settings(
         store={"database": database},
@@ -55,46 +55,48 @@ def monitor(
     configure_logging(logging.WARNING if once else logging.INFO)
     store = Store.open(settings.store)
     if not once:
-        _run(store, settings.monitor, with_parent)
+        _run_until_stopped(store, settings.monitor, with_parent)
         return
-    watched = look(store, settings.monitor)
-    if not watched:
+    pass_results = look(store, settings.monitor)
+    run_upkeep(store)
+    if not pass_results:
         typer.echo(f"No model was ever served from {store.database.label}, so there is nothing to look at.")
-    for one in watched:
-        typer.echo(f"{one.model.name}: {one.run.verdict.value}. {one.run.sentence}")
-        for event in one.events:
+    for result in pass_results:
+        typer.echo(f"{result.model.name}: {result.run.verdict.value}. {result.run.sentence}")
+        for event in result.events:
             typer.echo(f"  alert {event.state.value}: {event.check}")
     store.close()
 
 
-def _run(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None:
+def _run_until_stopped(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None:
     from monitor.alerts.delivery import deliver_due
     from monitor.scheduling.heartbeat import Heartbeat
-    from monitor.scheduling.schedule import Schedule
+    from monitor.scheduling.schedule import MonitorWork, Schedule
     from store.repositories.processes import ProcessKind
-    from tidegate.parent_watch import when_parent_ends
-    from tidegate.wiring import look
+    from tidegate.parent_watch import call_when_parent_ends
+    from tidegate.wiring import look, run_upkeep
 
     stopped = threading.Event()
 
     def stop(*_: object) -> None:
         stopped.set()
 
-    for kind in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(kind, stop)
-    schedule = Schedule(
-        settings,
-        store.jobs,
-        look=lambda lease: look(store, settings, lease),
-        deliver=lambda: deliver_due(store, settings),
-    )
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, stop)
     heartbeat = Heartbeat(store, settings, ProcessKind.MONITOR)
+    work = MonitorWork(
+        look=lambda lease: look(store, settings, lease),
+        upkeep=lambda lease: run_upkeep(store, lease),
+        deliver=lambda: deliver_due(store, settings),
+        heartbeat=heartbeat.job,
+    )
+    schedule = Schedule(settings, store.jobs, work)
     schedule.start()
     if with_parent:
-        when_parent_ends(stopped.set)
+        call_when_parent_ends(stopped.set)
     else:
         typer.echo(f"Watching {store.database.label}. Ctrl-C stops.")
-    with heartbeat:
-        stopped.wait()
-        schedule.stop()
+    stopped.wait()
+    schedule.stop()
+    heartbeat.end()
     store.close()

@@ -41,5 +41,5 @@ AlertTo = Annotated[
 
 
 def reference_beside(export: Path) -> Path:
-    """Where a reference is written by default, and found by itself."""
+    """The file where a reference is written, and looked for, by default."""
     return export.with_suffix(".reference")

@@ -55,11 +55,11 @@ def profile(
     held_out = None if valid is None else labelled_inputs(valid, engine.adapter)
     reference = make_reference(engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track)
     path = reference.save(output or reference_beside(export))
-    _print(reference)
+    _print_summary(reference)
     typer.echo(f"Written to {path} ({path.stat().st_size / 1e6:.1f} MB). Next: tidegate serve {export}")
 
 
-def _print(reference: "ReferenceProfile") -> None:
+def _print_summary(reference: "ReferenceProfile") -> None:
     from rich.console import Console
     from rich.table import Table
 

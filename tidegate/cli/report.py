@@ -24,25 +24,23 @@ def report(
 
     Example: `tidegate report -o reports/`
     """
+    from monitor.overview.runs import list_reported_runs
     from reports.drift import DriftReport
     from store.store import Store
-    from tidegate.notebook import chosen_run
+    from tidegate.notebook import find_run
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
     if listing:
-        for entry in store.reports.recent():
-            found = store.runs.get(entry.run_id)
-            typer.echo(
-                f"{entry.run_id}  {entry.at:%Y-%m-%d %H:%M}  {found.verdict.value:<8} {found.count:>8,} predictions"
-            )
+        for entry in list_reported_runs(store):
+            typer.echo(f"{entry.id}  {entry.at:%Y-%m-%d %H:%M}  {entry.verdict.value:<8} {entry.count:>8,} predictions")
     else:
-        chosen = chosen_run(store, run)
-        written = DriftReport(store.reports.document(chosen))
-        typer.echo(written.save(output / f"drift-{chosen}.html"))
-        typer.echo(written.save(output / f"drift-{chosen}.json"))
-        if store.reports.has_columns_page(chosen):
-            columns = output / f"drift-{chosen}-columns.html"
-            columns.write_text(store.reports.columns_page(chosen), encoding="utf-8")
+        run_id = find_run(store, run)
+        drift_report = DriftReport(store.reports.document(run_id))
+        typer.echo(drift_report.save(output / f"drift-{run_id}.html"))
+        typer.echo(drift_report.save(output / f"drift-{run_id}.json"))
+        if store.reports.has_columns_page(run_id):
+            columns = output / f"drift-{run_id}-columns.html"
+            columns.write_text(store.reports.columns_page(run_id), encoding="utf-8")
             typer.echo(columns)
     store.close()

@@ -80,7 +80,7 @@ def show(export: Export, database: Database = None) -> None:
 
     Example: `tidegate rollout show digits.pkl`
     """
-    from reports.pages import version_summary
+    from monitor.overview.versions import Traffic, summarize_version
     from serving.rollout.plan import Role
     from store.errors import NotFound
     from store.store import Store
@@ -96,16 +96,16 @@ def show(export: Export, database: Database = None) -> None:
             except NotFound:
                 typer.echo(f"{role.value:>7}  not served from {store.database.label} yet")
                 continue
-            one = version_summary(store, model, role=role.value, share=None, mirrored=role is Role.SHADOW, missed=0)
-            flagged = "" if one.flagged_share is None else f", {one.flagged_share:.1%} flagged"
-            verdict = f", latest verdict {one.verdict}" if one.verdict else ""
-            typer.echo(f"{role.value:>7}  {one.predictions:,} predictions{flagged}{verdict}")
-            if one.agreement is not None and one.agreement.same is not None:
+            summary = summarize_version(store, model, Traffic(role.value, mirrored=role is Role.SHADOW))
+            flagged = "" if summary.flagged_share is None else f", {summary.flagged_share:.1%} flagged"
+            verdict = f", latest verdict {summary.verdict}" if summary.verdict else ""
+            typer.echo(f"{role.value:>7}  {summary.predictions:,} predictions{flagged}{verdict}")
+            if summary.agreement is not None and summary.agreement.same is not None:
                 typer.echo(
-                    f"         the same as live for {one.agreement.same:.1%} of the last {one.agreement.count:,}"
+                    f"         the same as live for {summary.agreement.same:.1%} of the last {summary.agreement.count:,}"
                 )
-            elif one.agreement is not None and one.agreement.difference is not None:
-                typer.echo(f"         {one.agreement.difference:.3g} from live on average")
+            elif summary.agreement is not None and summary.agreement.difference is not None:
+                typer.echo(f"         {summary.agreement.difference:.3g} from live on average")
     finally:
         store.close()
 

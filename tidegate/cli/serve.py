@@ -99,37 +99,39 @@ def serve(
         store={"database": database, "on_full": on_full},
         monitor={"every_minutes": every, "destinations": alert_to},
     )
-    from tidegate.server import Server, ToServe
-    from tidegate.workers import Place
+    from tidegate.server import NamedExport, Server
+    from tidegate.workers import WorkerSlot
 
     hashes: list[str | None] = [*sha256] if sha256 else [None] * len(exports)
-    served = [
-        ToServe(export, None if no_reference else _found(export, reference), digest, tuple(import_ or ()))
+    named = [
+        NamedExport(export, None if no_reference else _find_reference(export, reference), digest, tuple(import_ or ()))
         for export, digest in zip(exports, hashes, strict=True)
     ]
-    with Server(settings, None if worker is None else Place.parse(worker)) as server:
+    with Server(settings, None if worker is None else WorkerSlot.parse(worker)) as server:
         server.run(
-            served, with_parent=with_parent, arguments=_arguments(exports, reference, no_reference, hashes, import_)
+            named,
+            with_parent=with_parent,
+            arguments=_worker_arguments(exports, reference, no_reference, hashes, import_),
         )
 
 
-def _found(export: Path, reference: Path | None) -> Path | None:
+def _find_reference(export: Path, reference: Path | None) -> Path | None:
     if reference is not None:
         return reference
     beside = reference_beside(export)
     return beside if beside.is_file() else None
 
 
-def _arguments(
+def _worker_arguments(
     exports: list[Path],
     reference: Path | None,
     no_reference: bool,
     hashes: list[str | None],
     imports: list[str] | None,
 ) -> list[str]:
-    """What names the learners again, for a worker; everything else is handed down as settings."""
-    words = [str(export) for export in exports]
-    words += [] if reference is None else ["--reference", str(reference)]
-    words += ["--no-reference"] if no_reference else []
-    words += [word for digest in hashes if digest is not None for word in ("--sha256", digest)]
-    return words + [word for module in imports or () for word in ("--import", module)]
+    """How a worker's command line names the same learners; everything else reaches it as settings."""
+    arguments = [str(export) for export in exports]
+    arguments += [] if reference is None else ["--reference", str(reference)]
+    arguments += ["--no-reference"] if no_reference else []
+    arguments += [argument for digest in hashes if digest is not None for argument in ("--sha256", digest)]
+    return arguments + [argument for module in imports or () for argument in ("--import", module)]

@@ -16,29 +16,29 @@ def settings() -> None:
     """
     from tidegate.settings import load_settings
 
-    found = load_settings()
+    loaded = load_settings()
     typer.echo("# Settings of Tidegate. The environment goes before this file: TIDEGATE_STORE__DATABASE=…")
-    for room in type(found).model_fields:
-        _section(room, getattr(found, room))
+    for room in type(loaded).model_fields:
+        _print_section(room, getattr(loaded, room))
 
 
-def _section(name: str, values: Any) -> None:
+def _print_section(name: str, values: Any) -> None:
     from pydantic import BaseModel
 
     typer.echo(f"\n[{name}]")
     nested = []
-    for field, details in type(values).model_fields.items():
+    for field, definition in type(values).model_fields.items():
         value = getattr(values, field)
         if isinstance(value, BaseModel):
             nested.append((f"{name}.{field}", value))
             continue
-        comment = f"  # {details.description}" if details.description else ""
-        typer.echo(f"{'# ' if value is None else ''}{field} = {_toml(value)}{comment}")
+        comment = f"  # {definition.description}" if definition.description else ""
+        typer.echo(f"{'# ' if value is None else ''}{field} = {_toml_value(value)}{comment}")
     for path, inner in nested:
-        _section(path, inner)
+        _print_section(path, inner)
 
 
-def _toml(value: Any) -> str:
+def _toml_value(value: Any) -> str:
     import json
 
     return '""' if value is None else json.dumps(value)

@@ -10,7 +10,7 @@ from tidegate.cli.options import Device, EmbeddingLayer, Export, Imports, Refere
 if TYPE_CHECKING:
     from serving.engine.tuning import Tuning
 
-_MOST_INPUTS = 1_000
+_MAXIMUM_INPUTS = 1_000
 
 
 def register(app: typer.Typer) -> None:
@@ -62,26 +62,26 @@ def tune(
         inputs = [RawInput(sample.media_type, sample.content) for sample in loaded.parity_samples]
     typer.echo("Measuring. Keep the machine otherwise idle; torch.compile alone takes a minute.")
     tuning = measure(engine, inputs, thorough=True, approximate=bf16, seconds_each=1.0)
-    _print(tuning)
+    _print_trials(tuning)
     if data is not None:
-        some = [one.read() for one in labelled_inputs(data, engine.adapter)[:_MOST_INPUTS]]
-        typer.echo(agreement(engine, tuning.chosen, some).sentence)
-    kept = tuning_beside(export)
-    tuning.save(kept)
-    typer.echo(f"Kept in {kept}, for this learner, this machine and these versions: `tidegate serve` uses it.")
+        held_out = [labelled.read() for labelled in labelled_inputs(data, engine.adapter)[:_MAXIMUM_INPUTS]]
+        typer.echo(agreement(engine, tuning.chosen, held_out).sentence)
+    file = tuning_beside(export)
+    tuning.save(file)
+    typer.echo(f"Kept in {file}, for this learner, this machine and these versions: `tidegate serve` uses it.")
 
 
-def _print(tuning: "Tuning") -> None:
+def _print_trials(tuning: "Tuning") -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("backend", "threads", "ms alone", "ms in a batch", ""):
         table.add_column(name, justify="left" if name in ("backend", "") else "right")
-    for place, trial in enumerate(tuning.trials):
+    for rank, trial in enumerate(tuning.trials):
         times = ["", ""] if trial.refused else [f"{trial.alone_ms:.3g}", f"{trial.batched_ms:.3g}"]
-        why = (
-            f"[dim]not used: {trial.refused}[/dim]" if trial.refused else "[green]chosen[/green]" if place == 0 else ""
+        note = (
+            f"[dim]not used: {trial.refused}[/dim]" if trial.refused else "[green]chosen[/green]" if rank == 0 else ""
         )
-        table.add_row(trial.backend, str(trial.threads), *times, why)
+        table.add_row(trial.backend, str(trial.threads), *times, note)
     Console().print(table)

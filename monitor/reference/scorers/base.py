@@ -1,4 +1,4 @@
-"""The one shape of a scorer: fit on training rows, score any rows, come back from arrays."""
+"""The interface of every scorer: fit on training rows, score any rows, save to arrays and restore from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 AnyFloats = npt.NDArray[np.floating]
-Places = npt.NDArray[np.int64]
+RowIndices = npt.NDArray[np.int64]
+ClassIndices = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 _CHUNK_ROWS = 8_192
@@ -19,18 +20,21 @@ _CHUNK_ROWS = 8_192
 
 @dataclass(frozen=True)
 class Features:
-    """What a scorer sees of n rows: embeddings `(n, d)` and, where the learner has them, logits `(n, c)`. Finite."""
+    """The inputs of a scorer: embeddings `(n, d)` and, where the learner has them, logits `(n, c)`, all finite."""
 
     embeddings: AnyFloats
     logits: AnyFloats | None
 
     @cached_property
     def unit(self) -> Floats32:
-        """The embeddings on the unit sphere, which several scorers look at."""
+        """The embeddings on the unit sphere `(n, d)`, which several scorers use."""
         return unit_rows(self.embeddings)
 
     def chunks(self) -> Iterator[tuple[slice, Floats]]:
-        """The embeddings as float64, a few thousand rows at a time: training rows may be more than memory holds."""
+        """The embeddings as float64, a few thousand rows at a time, each time with the slice of these rows.
+
+        Training rows may be more than memory holds.
+        """
         for start in range(0, self.embeddings.shape[0], _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
             yield rows, np.asarray(self.embeddings[rows], np.float64)
@@ -40,19 +44,21 @@ class Features:
 class Training:
     """What a scorer is fitted on.
 
-    `classes` are the labels `(n,)` as integers, predicted ones where no labels are known, or None where there are
-    neither. `head` is the last linear layer: weights `(c, d)` and bias `(c,)`. `rows` are the places `(n,)` of the rows
-    among all that were given, of which some may be unusable.
+    Attributes:
+        features: of the n training rows.
+        classes: the labels as integers, predicted ones where no labels are known, shape `(n,)`; None where there are neither.
+        head: the last linear layer, weights `(c, d)` and bias `(c,)`, or None.
+        row_indices: the indices of these rows among all that were given, of which some may be unusable, shape `(n,)`.
     """
 
     features: Features
-    classes: npt.NDArray[np.int64] | None
+    classes: ClassIndices | None
     head: tuple[Floats, Floats] | None
-    rows: npt.NDArray[np.int64]
+    row_indices: RowIndices
 
 
 class Scorer(Protocol):
-    """A method that says how far a row lies from the training rows. Higher = further out."""
+    """A method that measures how far a row lies from the training rows. Higher = further out."""
 
     name: ClassVar[str]
 
@@ -76,7 +82,7 @@ class Scorer(Protocol):
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """The fitted scorer that `arrays` came from."""
+        """The fitted scorer that gave these arrays."""
         ...
 
 

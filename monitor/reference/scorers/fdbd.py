@@ -12,8 +12,11 @@ from monitor.reference.scorers.base import Arrays, Features, Floats, Scorer, Tra
 class FastDecisionBoundary(Scorer):
     """Minus the mean over the other classes of (max L − L_j)/‖w_pred − w_j‖, divided by ‖x − μ‖.
 
-    Far inputs lie close to a boundary for their distance from the centre. `distances` `(c, c)` are the ‖w_i − w_j‖
-    of the head, `centre` `(d,)` the mean training embedding.
+    Inputs far from training lie close to a boundary for their distance from the centre (fDBD, Liu & Qin 2024).
+
+    Attributes:
+        centre: μ, the mean training embedding, shape `(d,)`.
+        distances: ‖w_i − w_j‖ of the head's weights, shape `(c, c)`.
     """
 
     name: ClassVar[str] = "fdbd"
@@ -41,12 +44,12 @@ class FastDecisionBoundary(Scorer):
         logits = features.logits
         predicted = logits.argmax(axis=1)
         margins = logits.max(axis=1, keepdims=True) - logits
-        apart = self.distances[predicted]
-        # Two classes with the same weights have no boundary between them and say nothing.
-        boundary = np.divide(margins, apart, out=np.zeros_like(margins), where=apart > 1e-12)
-        others = np.maximum((apart > 1e-12).sum(axis=1), 1)
-        spread = np.linalg.norm(features.embeddings - self.centre, axis=1)
-        relative: Floats = boundary.sum(axis=1) / others / np.maximum(spread, 1e-12)
+        weight_distances = self.distances[predicted]
+        # Two classes with the same weights have no boundary between them and are left out.
+        to_boundary = np.divide(margins, weight_distances, out=np.zeros_like(margins), where=weight_distances > 1e-12)
+        other_classes = np.maximum((weight_distances > 1e-12).sum(axis=1), 1)
+        to_centre = np.linalg.norm(features.embeddings - self.centre, axis=1)
+        relative: Floats = to_boundary.sum(axis=1) / other_classes / np.maximum(to_centre, 1e-12)
         return -relative
 
     def arrays(self) -> Arrays:

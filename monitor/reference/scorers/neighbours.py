@@ -1,4 +1,4 @@
-"""The nearest of a coreset of training rows, in one space or another."""
+"""Distances to the nearest of a coreset of training rows, in one of several spaces."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,22 +9,23 @@ import numpy as np
 from monitor.reference.scorers.base import (
     AnyFloats,
     Arrays,
+    ClassIndices,
     Features,
     Floats,
     Floats32,
-    Places,
+    RowIndices,
     Scorer,
     Training,
     unit_rows,
 )
-from monitor.reference.scorers.coreset import spread_out, stratified
+from monitor.reference.scorers.coreset import k_centre_greedy, stratified_sample
 from monitor.reference.scorers.space import DIRECTIONS, Space, within_class
 
 # Of 50,000 rows every 12th: the first neighbour among these is about as near as the 12th among all, so k = 1 here is
 # what k = 10 is there, at a tenth of the cost. Wide embeddings get fewer rows, as numbers are what costs time.
 CORESET_ROWS = 6_144
 CORESET_NUMBERS = 589_824
-# The coreset is chosen from so many.
+# The coreset is chosen from a sample of so many training rows.
 POOL_ROWS = 20_000
 _BLOCK = 16
 _ROWS_AT_ONCE = 1_024
@@ -34,9 +35,12 @@ _ROWS_AT_ONCE = 1_024
 class Neighbours(Scorer):
     """The distance to the nearest row of a coreset.
 
-    `coreset` `(r, q)` are its rows in the coordinates of `space` and `off` `(r,)` their squared distances from it.
-    `rows` are the places of the coreset among the training rows, for showing the nearest training examples, and
-    `classes` their labels (−1 where none are known), for asking whether neighbours agree with a prediction.
+    Attributes:
+        space: the coordinates in which distances are measured.
+        coreset: its rows in these coordinates, shape `(r, q)`.
+        squared_residuals: the squared distances of these rows from the space, shape `(r,)`.
+        training_indices: the indices of these rows among the training rows, shape `(r,)`.
+        classes: the labels of these rows, −1 where none are known, shape `(r,)`.
     """
 
     name: ClassVar[str]
@@ -44,9 +48,9 @@ class Neighbours(Scorer):
 
     space: Space
     coreset: Floats32
-    off: Floats32
-    rows: Places
-    classes: Places
+    squared_residuals: Floats32
+    training_indices: RowIndices
+    classes: ClassIndices
 
     @classmethod
     def applies(cls, training: Training) -> bool:
@@ -55,16 +59,23 @@ class Neighbours(Scorer):
     @classmethod
     def fit(cls, training: Training, rng: np.random.Generator) -> "Neighbours":
         n, d = training.features.embeddings.shape
-        pool = stratified(training.classes, n, POOL_ROWS, rng)
+        pool = stratified_sample(training.classes, n, POOL_ROWS, rng)
         points = cls._points(Features(training.features.embeddings[pool], None))
         space = cls._space(training, points)
-        coordinates, off = space.coordinates(points)
-        classes = None if training.classes is None else training.classes[pool]
-        most = min(CORESET_ROWS, CORESET_NUMBERS // min(d, DIRECTIONS))
-        chosen = spread_out(coordinates, off, stratified(classes, pool.size, most // 2, rng), most)
-        known = np.full(chosen.size, -1) if classes is None else classes[chosen]
-        rows = training.rows[pool[chosen]]
-        return cls(space, coordinates[chosen], off[chosen], rows.astype(np.int64), known.astype(np.int64))
+        coordinates, residuals = space.coordinates(points)
+        pool_classes = None if training.classes is None else training.classes[pool]
+        size = min(CORESET_ROWS, CORESET_NUMBERS // min(d, DIRECTIONS))
+        initial = stratified_sample(pool_classes, pool.size, size // 2, rng)
+        chosen = k_centre_greedy(coordinates, residuals, initial, size)
+        classes = np.full(chosen.size, -1) if pool_classes is None else pool_classes[chosen]
+        training_indices = training.row_indices[pool[chosen]]
+        return cls(
+            space,
+            coordinates[chosen],
+            residuals[chosen],
+            training_indices.astype(np.int64),
+            classes.astype(np.int64),
+        )
 
     @classmethod
     def _points(cls, features: Features) -> AnyFloats:
@@ -77,64 +88,82 @@ class Neighbours(Scorer):
     def score(self, features: Features) -> Floats:
         return self.nearest(features, 1)[1][:, 0].astype(np.float64)
 
-    def nearest(self, features: Features, k: int) -> tuple[Places, Floats32]:
-        """Places `(n, k)` in the coreset, nearest first, and their distances `(n, k)`; fewer where it is smaller."""
-        k = min(k, self.coreset.shape[0])
-        coordinates, off = self.space.coordinates(self._points(features))
-        places = np.empty((len(off), k), np.int64)
-        distances = np.empty((len(off), k), np.float32)
-        for start in range(0, len(off), _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            places[part], closest = self._closest(coordinates[part], k)
-            own = np.einsum("ij,ij->i", coordinates[part], coordinates[part]) + off[part]
-            distances[part] = np.sqrt(np.maximum(own[:, None] - 2 * closest, 0.0))
-        return places, distances
+    def nearest(self, features: Features, k: int) -> tuple[RowIndices, Floats32]:
+        """The k nearest rows of the coreset, or all of it where it is smaller.
 
-    def _closest(self, coordinates: Floats32, k: int) -> tuple[Places, Floats32]:
-        """The coreset rows with the largest x·y − ‖y‖²/2, which are the nearest."""
+        Args:
+            features: of n rows.
+            k: how many neighbours.
+
+        Returns:
+            Indices in the coreset `(n, k)`, nearest first, and the distances to these rows `(n, k)`.
+        """
+        k = min(k, self.coreset.shape[0])
+        coordinates, residuals = self.space.coordinates(self._points(features))
+        n = len(residuals)
+        coreset_indices = np.empty((n, k), np.int64)
+        distances = np.empty((n, k), np.float32)
+        for start in range(0, n, _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            coreset_indices[rows], closeness = self._closest(coordinates[rows], k)
+            squares = np.einsum("ij,ij->i", coordinates[rows], coordinates[rows]) + residuals[rows]
+            distances[rows] = np.sqrt(np.maximum(squares[:, None] - 2 * closeness, 0.0))
+        return coreset_indices, distances
+
+    def _closest(self, coordinates: Floats32, k: int) -> tuple[RowIndices, Floats32]:
+        """Indices `(n, k)` of the coreset rows y with the largest x·y − ‖y‖²/2, which are the nearest, and that number."""
         closeness = np.concatenate([coordinates, np.ones((len(coordinates), 1), np.float32)], axis=1) @ self._index
         if k == 1:
-            places = closeness.argmax(axis=1)[:, None]
-            return places, np.take_along_axis(closeness, places, axis=1)
+            closest = closeness.argmax(axis=1)[:, None]
+            return closest, np.take_along_axis(closeness, closest, axis=1)
         n, width = closeness.shape
         # The k largest lie in the k blocks with the largest maxima: exact, and far cheaper than sorting whole rows.
-        # A block is every so-many-th row, so that its maximum is taken over whole stretches of memory.
+        # A block is every (width / 16)-th row, so that its maximum is taken over contiguous memory.
         blocks = closeness.reshape(n, _BLOCK, width // _BLOCK)
-        chosen = _largest(blocks.max(axis=1), k)
-        among = np.take_along_axis(blocks, chosen[:, None, :], axis=2).reshape(n, -1)
-        within = _largest(among, k)
-        closest = np.take_along_axis(among, within, axis=1)
-        order = np.argsort(-closest, axis=1, kind="stable")
-        within = np.take_along_axis(within, order, axis=1)
-        column = np.take_along_axis(chosen, within % chosen.shape[1], axis=1)
-        places = within // chosen.shape[1] * (width // _BLOCK) + column
-        return places, np.take_along_axis(closest, order, axis=1)
+        block_indices = _largest(blocks.max(axis=1), k)
+        candidates = np.take_along_axis(blocks, block_indices[:, None, :], axis=2).reshape(n, -1)
+        positions = _largest(candidates, k)
+        largest = np.take_along_axis(candidates, positions, axis=1)
+        order = np.argsort(-largest, axis=1, kind="stable")
+        positions = np.take_along_axis(positions, order, axis=1)
+        columns = np.take_along_axis(block_indices, positions % block_indices.shape[1], axis=1)
+        closest = positions // block_indices.shape[1] * (width // _BLOCK) + columns
+        return closest, np.take_along_axis(largest, order, axis=1)
 
     @cached_property
     def _index(self) -> Floats32:
-        """The coreset's columns, with −‖y‖²/2 below them; columns that fill the last block lie infinitely far."""
-        missing = -self.coreset.shape[0] % _BLOCK
-        squares = np.einsum("ij,ij->i", self.coreset, self.coreset) + self.off
-        index = np.zeros((self.coreset.shape[1] + 1, self.coreset.shape[0] + missing), np.float32)
+        """The coreset's rows as columns, with −‖y‖²/2 below them, shape `(q + 1, r + filling)`.
+
+        Columns that fill the last block lie infinitely far.
+        """
+        filling = -self.coreset.shape[0] % _BLOCK
+        squares = np.einsum("ij,ij->i", self.coreset, self.coreset) + self.squared_residuals
+        index = np.zeros((self.coreset.shape[1] + 1, self.coreset.shape[0] + filling), np.float32)
         index[:-1, : len(squares)] = self.coreset.T
-        index[-1] = np.r_[-squares / 2, np.full(missing, -np.finfo(np.float32).max)]
+        index[-1] = np.r_[-squares / 2, np.full(filling, -np.finfo(np.float32).max)]
         return index
 
     def arrays(self) -> Arrays:
-        own: Arrays = {"coreset": self.coreset, "off": self.off, "rows": self.rows, "classes": self.classes}
-        return own | {f"space/{name}": value for name, value in self.space.arrays().items()}
+        # These names stand in every reference file.
+        arrays: Arrays = {
+            "coreset": self.coreset,
+            "off": self.squared_residuals,
+            "rows": self.training_indices,
+            "classes": self.classes,
+        }
+        return arrays | {f"space/{name}": value for name, value in self.space.arrays().items()}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "Neighbours":
         space = {name.removeprefix("space/"): value for name, value in arrays.items() if name.startswith("space/")}
-        coreset, off = (arrays[name].astype(np.float32) for name in ("coreset", "off"))
-        rows, classes = (arrays[name].astype(np.int64) for name in ("rows", "classes"))
-        return cls(Space.from_arrays(space), coreset, off, rows, classes)
+        coreset, residuals = (arrays[name].astype(np.float32) for name in ("coreset", "off"))
+        training_indices, classes = (arrays[name].astype(np.int64) for name in ("rows", "classes"))
+        return cls(Space.from_arrays(space), coreset, residuals, training_indices, classes)
 
 
 @dataclass(frozen=True)
 class NearestNeighbours(Neighbours):
-    """‖z − z₍₁₎‖ on the unit sphere, z = x/‖x‖ (Sun et al. 2022): what the learner looks at, whatever its strength."""
+    """‖z − z₍₁₎‖ on the unit sphere, z = x/‖x‖ (Sun et al. 2022): the direction of the embedding, not its length."""
 
     name: ClassVar[str] = "knn"
     on_sphere: ClassVar[bool] = True
@@ -144,14 +173,16 @@ class NearestNeighbours(Neighbours):
         """An index of all of these embeddings."""
         rows = unit_rows(embeddings)
         space = Space.spanned_by(rows.astype(np.float64), centred=False)
-        coreset, off = space.coordinates(rows)
-        return cls(space, coreset, off, np.arange(len(rows)), np.full(len(rows), -1))
+        coreset, residuals = space.coordinates(rows)
+        return cls(space, coreset, residuals, np.arange(len(rows)), np.full(len(rows), -1))
 
 
 @dataclass(frozen=True)
 class RawNeighbours(Neighbours):
-    """‖x − x₍₁₎‖ as the learner sees it, strength included (Ramaswamy, Rastogi & Shim 2000): tables and standardised
-    embeddings, where the sphere throws away what is strange."""
+    """‖x − x₍₁₎‖, the length of the embedding included (Ramaswamy, Rastogi & Shim 2000).
+
+    For tables and standardised embeddings, where projection on the sphere loses what is strange.
+    """
 
     name: ClassVar[str] = "knn_raw"
     on_sphere: ClassVar[bool] = False
@@ -159,9 +190,11 @@ class RawNeighbours(Neighbours):
 
 @dataclass(frozen=True)
 class WhitenedNeighbours(Neighbours):
-    """The distance to the nearest row where classes are round: (x − y)ᵀ Σ⁻¹ (x − y), with one Σ within all classes, as
-    Mahalanobis distance has it (Lee et al. 2018), but to single rows and not to class means, so that classes may have
-    any shape."""
+    """The distance √((x − y)ᵀ Σ⁻¹ (x − y)) to the nearest row y, with one covariance Σ within all classes.
+
+    As the Mahalanobis distance (Lee et al. 2018), but to single rows and not to class means, so that classes may have
+    any shape.
+    """
 
     name: ClassVar[str] = "knn_whitened"
     on_sphere: ClassVar[bool] = False
@@ -171,7 +204,8 @@ class WhitenedNeighbours(Neighbours):
         return Space.whitened(*within_class(training.features, training.classes))
 
 
-def _largest(values: Floats32, k: int) -> Places:
+def _largest(values: Floats32, k: int) -> RowIndices:
+    """Indices of the k largest values of each row, in no order, shape `(n, k)`."""
     if k >= values.shape[1]:
         return np.broadcast_to(np.arange(values.shape[1]), values.shape)
     return np.argpartition(-values, k - 1, axis=1)[:, :k]

@@ -1,10 +1,10 @@
-"""A space in which distances are measured: centred, turned, scaled, and only as wide as it needs to be."""
+"""A linear space in which distances are measured: centred, rotated, scaled, and cut to its strongest directions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.reference.scorers.base import AnyFloats, Arrays, Features, Floats, Floats32, Places
+from monitor.reference.scorers.base import AnyFloats, Arrays, ClassIndices, Features, Floats, Floats32
 
 DIRECTIONS = 192
 _SMALLEST_EIGENVALUE = 1e-6
@@ -12,11 +12,16 @@ _SMALLEST_EIGENVALUE = 1e-6
 
 @dataclass(frozen=True)
 class Space:
-    """Coordinates `(x − centre) basis · scales`, and what is left of x off the basis as one number.
+    """Coordinates `(x − centre) basis · scales`, and the squared distance of x from the basis (its squared residual).
 
-    `centre` `(d,)`, `basis` `(d, q)` orthonormal, q ≤ 192 the strongest directions, `scales` `(q,)`. For rows off the
-    basis ‖x − y‖² is nearly the squared distance of the coordinates plus both rows' own squared distances from the
-    basis, weighed by `rest`: a row far off the basis stays far from everything. `rest` is 0 where q = d.
+    For rows off the basis ‖x − y‖² is nearly the squared distance of the coordinates plus the squared residuals of both
+    rows: a row far off the basis stays far from everything.
+
+    Attributes:
+        centre: shape `(d,)`.
+        basis: orthonormal, the q ≤ 192 strongest directions, shape `(d, q)`.
+        scales: of the coordinates, shape `(q,)`.
+        rest: the weight of the squared residuals; 0 where q = d.
     """
 
     centre: Floats32
@@ -37,9 +42,9 @@ class Space:
 
     @classmethod
     def whitened(cls, centre: Floats, covariance: Floats) -> "Space":
-        """The space in which this covariance is round; weak directions together get their mean variance."""
+        """The space in which this covariance `(d, d)` is the identity; directions past q get the mean of their variances."""
         eigenvalues, vectors = np.linalg.eigh(covariance)
-        # Constant dimensions and few rows give zero eigenvalues; the floor makes a move along them count, not explode.
+        # Constant dimensions and few rows give zero eigenvalues; the floor makes a move coordinates them count, not explode.
         floor = max(float(eigenvalues.max()) * _SMALLEST_EIGENVALUE, 1e-30)
         eigenvalues = np.maximum(eigenvalues, floor)
         q = min(DIRECTIONS, eigenvalues.size)
@@ -48,14 +53,14 @@ class Space:
         return cls(centre.astype(np.float32), vectors[:, -q:].astype(np.float32), scales.astype(np.float32), rest)
 
     def coordinates(self, rows: AnyFloats) -> tuple[Floats32, Floats32]:
-        """Coordinates `(n, q)` and the squared distance from the basis `(n,)`."""
+        """The coordinates `(n, q)` of rows `(n, d)`, and their squared residuals `(n,)`, weighted by `rest`."""
         from_centre: Floats32 = rows.astype(np.float32, copy=False) - self.centre
-        along: Floats32 = from_centre @ self.basis
+        coordinates: Floats32 = from_centre @ self.basis
         if self.rest == 0:
-            return along * self.scales, np.zeros(len(along), np.float32)
-        whole = np.einsum("ij,ij->i", from_centre, from_centre)
-        off = np.maximum(whole - np.einsum("ij,ij->i", along, along), 0) * np.float32(self.rest)
-        return along * self.scales, off.astype(np.float32, copy=False)
+            return coordinates * self.scales, np.zeros(len(coordinates), np.float32)
+        squares = np.einsum("ij,ij->i", from_centre, from_centre)
+        residuals = np.maximum(squares - np.einsum("ij,ij->i", coordinates, coordinates), 0) * np.float32(self.rest)
+        return coordinates * self.scales, residuals.astype(np.float32, copy=False)
 
     def arrays(self) -> Arrays:
         return {"centre": self.centre, "basis": self.basis, "scales": self.scales, "rest": np.array([self.rest])}
@@ -66,28 +71,33 @@ class Space:
         return cls(centre, basis, scales, float(arrays["rest"].astype(np.float64)[0]))
 
 
-def within_class(features: Features, classes: Places | None) -> tuple[Floats, Floats]:
+def within_class(features: Features, classes: ClassIndices | None) -> tuple[Floats, Floats]:
     """The mean of all rows `(d,)` and the covariance of rows about the mean of their class `(d, d)`, shrunk.
 
-    The shrinkage of Ledoit & Wolf (2004) needs the fourth moment beside the covariance, so that rows are read in pieces.
+    The shrinkage of Ledoit & Wolf (2004) needs no more than the covariance and the fourth moment, so that rows are read in
+    pieces.
+
+    Args:
+        features: of n rows.
+        classes: of the rows, shape `(n,)`; None to take all as one class.
     """
     n, d = features.embeddings.shape
-    known = np.zeros(n, np.int64) if classes is None else classes
-    present, inverse = np.unique(known, return_inverse=True)
+    one_class = np.zeros(n, np.int64)
+    present, inverse = np.unique(one_class if classes is None else classes, return_inverse=True)
     sums = np.zeros((present.size, d))
     for rows, chunk in features.chunks():
         np.add.at(sums, inverse[rows], chunk)
     means = sums / np.bincount(inverse)[:, None]
     scatter, fourth_moment = np.zeros((d, d)), 0.0
     for rows, chunk in features.chunks():
-        about = chunk - means[inverse[rows]]
-        scatter += about.T @ about
-        fourth_moment += float((np.einsum("ij,ij->i", about, about) ** 2).sum())
+        centred = chunk - means[inverse[rows]]
+        scatter += centred.T @ centred
+        fourth_moment += float((np.einsum("ij,ij->i", centred, centred) ** 2).sum())
     return sums.sum(axis=0) / n, shrunk(scatter / n, fourth_moment / n, n)
 
 
 def shrunk(covariance: Floats, fourth_moment: float, n: int) -> Floats:
-    """The covariance drawn towards a multiple of the identity, as far as its own noise asks for (Ledoit & Wolf 2004).
+    """The covariance shrunk towards a multiple of the identity, by its estimated noise (Ledoit & Wolf 2004).
 
     Args:
         covariance: of n centred rows, shape `(d, d)`.

@@ -1,4 +1,4 @@
-"""The one shape of a backend: something that runs a model's forward pass."""
+"""The interface of a backend: something that runs a model's forward pass."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -24,15 +24,17 @@ class Program:
     examples: list[tuple[torch.Tensor, ...]]
     fixed_steps: bool
 
-    def varying(self) -> list[set[int]]:
+    def varying_dimensions(self) -> list[set[int]]:
         """The dimensions of each argument that vary from batch to batch; the first, of the inputs, always does."""
-        shapes = [[example[place].shape for example in self.examples] for place in range(len(self.examples[0]))]
+        argument_shapes = [
+            [example[position].shape for example in self.examples] for position in range(len(self.examples[0]))
+        ]
         return [
-            {0} | {axis for axis, sizes in enumerate(zip(*given, strict=True)) if len(set(sizes)) > 1}
-            for given in shapes
+            {0} | {axis for axis, sizes in enumerate(zip(*shapes, strict=True)) if len(set(sizes)) > 1}
+            for shapes in argument_shapes
         ]
 
-    def traced_with(self) -> tuple[torch.Tensor, ...]:
+    def tracing_batch(self) -> tuple[torch.Tensor, ...]:
         """A batch to trace with: of several inputs, as a batch of one may be taken for a constant."""
         return tuple(torch.cat([argument[:1]] * 2) for argument in self.examples[0])
 

@@ -31,9 +31,9 @@ class Compiled(Backend):
         with warnings.catch_warnings(), config.patch(freezing=True):
             warnings.simplefilter("ignore")
             # Frozen channels-last weights trip up the fusion of ReLU into convolutions in torch 2.13.
-            usual = copy.deepcopy(program.module)
-            usual.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            self._module = torch.compile(usual, dynamic=True)
+            contiguous = copy.deepcopy(program.module)
+            contiguous.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            self._module = torch.compile(contiguous, dynamic=True)
             try:
                 for example in program.examples:
                     self.run(example)

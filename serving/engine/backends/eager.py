@@ -30,7 +30,7 @@ class Eager(Backend):
             return array(logits), array(embedding)
 
 
-def folded(model: nn.Module) -> nn.Module:
+def fold(model: nn.Module) -> nn.Module:
     """A copy of a convolutional model with its batch normalisation folded and channels last; others as they are."""
     if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
         return model

@@ -33,36 +33,39 @@ class OnnxRuntime(Backend):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(_graph(program), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                _export_graph(program), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:
             raise NotEligible(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
         self._names = [entry.name for entry in self._session.get_inputs()]
 
     def run(self, arguments: tuple[Any, ...]) -> tuple[Floats32, Floats32]:
-        given = {name: np.asarray(argument) for name, argument in zip(self._names, arguments, strict=True)}
-        logits, embedding = self._session.run(None, given)
+        arguments_by_name = {name: np.asarray(argument) for name, argument in zip(self._names, arguments, strict=True)}
+        logits, embedding = self._session.run(None, arguments_by_name)
         return logits, embedding
 
 
-def _graph(program: Program) -> bytes:
-    example = program.traced_with()
-    inputs = [f"input{place}" for place in range(len(example))]
+def _export_graph(program: Program) -> bytes:
+    """The model as an ONNX file."""
+    example = program.tracing_batch()
+    inputs = [f"input{index}" for index in range(len(example))]
     axes = {
         name: {axis: f"{name}_{axis}" for axis in varying}
-        for name, varying in zip(inputs, program.varying(), strict=True)
+        for name, varying in zip(inputs, program.varying_dimensions(), strict=True)
     }
-    written = io.BytesIO()
-    # Both speak of their own deprecations, not of this model.
+    graph = io.BytesIO()
+    # The exporter warns and logs about its own deprecations, not about this model.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             program.module,
             example,
-            written,  # type: ignore[arg-type]
+            graph,  # type: ignore[arg-type]
             dynamo=False,
             input_names=inputs,
             output_names=["logits", "embedding"],
             dynamic_axes=axes | {"logits": {0: "n"}, "embedding": {0: "n"}},
         )
-    return written.getvalue()
+    return graph.getvalue()

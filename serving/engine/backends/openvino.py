@@ -34,11 +34,11 @@ class OpenVino(Backend):
         try:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
-                example = program.traced_with()
+                example = program.tracing_batch()
                 model = openvino.convert_model(program.module, example_input=example)
                 shapes = [
                     openvino.PartialShape([-1 if axis in varying else size for axis, size in enumerate(argument.shape)])
-                    for argument, varying in zip(example, program.varying(), strict=True)
+                    for argument, varying in zip(example, program.varying_dimensions(), strict=True)
                 ]
                 model.reshape(dict(zip(model.inputs, shapes, strict=True)))
                 self._request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
@@ -47,7 +47,7 @@ class OpenVino(Backend):
 
     def run(self, arguments: tuple[Any, ...]) -> tuple[Floats32, Floats32]:
         self._request.infer([np.asarray(argument) for argument in arguments], share_inputs=True)
-        logits, embedding = (self._request.get_output_tensor(place).data.copy() for place in range(2))
+        logits, embedding = (self._request.get_output_tensor(index).data.copy() for index in range(2))
         return logits, embedding
 
 

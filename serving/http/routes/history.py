@@ -1,14 +1,17 @@
-"""What predictions add up to over time: a page and its JSON share an address."""
+"""Predictions added up over time: a page and its JSON share an address."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from reports.history_page import SPANS, document, history, history_page
+from monitor.history.query import SPANS, read_history
+from monitor.overview.versions import list_model_names
+from reports.documents import history_document
+from reports.history_page import history_page
 from serving.http.negotiation import wants_html
+from serving.http.served_models import find_model
 from serving.http.state import Shared, json_response, origin_of
-from store.errors import NotFound
 
 router = APIRouter(tags=["reports"])
 
@@ -23,22 +26,8 @@ def over_time(
     span: Annotated[str, Query(description=f"how far back: {', '.join(SPANS)}")] = "day",
 ) -> Response:
     """Counts, flagged shares, quantiles of scores and confidences, in all and by slice. HTML for browsers, else JSON."""
-    store = state.store
-    first = [one.live.model.sha256 for one in state.deployments.all] + [one.sha256 for one in state.elsewhere()]
-    asked = model or next(iter(first), None)
-    known = [] if asked is None else store.models.called(asked)
-    if not known:
-        raise NotFound(f"No model {asked or ''} was ever served from this database, or registered.")
-    served = {
-        gateway.model.sha256: gateway.reference for one in state.deployments.all for gateway in one.by_role.values()
-    }
-    # Of several of one name, the one that is served.
-    chosen = next((one for one in known if one.sha256 in served), known[0])
-    reference = served.get(chosen.sha256)
-    if chosen.sha256 not in served and chosen.reference_sha256 is not None:
-        reference = state.ingest.of(chosen.sha256).reference
-    found = history(store, chosen, reference, span, store.database.utc_now())
+    chosen = find_model(state, model or None)
+    history = read_history(state.store, chosen.model, chosen.reference, span, state.store.database.utc_now())
     if not wants_html(request):
-        return json_response(document(found))
-    names = list(dict.fromkeys(one.name for one in store.models.all()))
-    return HTMLResponse(history_page(found, names, origin_of(request)))
+        return json_response(history_document(history))
+    return HTMLResponse(history_page(history, list_model_names(state.store), origin_of(request)))

@@ -49,5 +49,5 @@ async def ingest(request: Request, state: Shared, model: str | None = None) -> R
     headers = dict(request.scope["headers"])
     body = await read_body(headers, request.receive, state.serving)
     call = await asyncio.to_thread(parse_ingest, headers, model, body)
-    ids = [] if call.batch is None else await asyncio.to_thread(state.ingest.take, call.model, call.batch)
+    ids = [] if call.batch is None else await asyncio.to_thread(state.ingest.record, call.model, call.batch)
     return json_response({"model": call.model, "recorded": len(ids), "ids": ids}, 200 if ids else 202)

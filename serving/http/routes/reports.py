@@ -1,17 +1,17 @@
 """Drift reports: a page and its JSON share an address."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
+from monitor.overview.runs import list_runs, read_report
 from reports import pages
+from reports.documents import runs_document
 from reports.drift import DriftReport, OnSite
 from serving.http.negotiation import wants_html
 from serving.http.state import Shared, json_response, origin_of
-from store.repositories.runs import RunRecord
-from store.store import Store
 
 router = APIRouter(tags=["reports"])
 
@@ -21,11 +21,10 @@ RunId = Annotated[UUID, Path(description="the run's id")]
 @router.get("/reports")
 def listing(request: Request, state: Shared) -> Response:
     """The windows the monitor looked at, the latest first. HTML for browsers, else JSON."""
-    store = state.store
+    runs = list_runs(state.store)
     if wants_html(request):
-        return HTMLResponse(pages.reports(store, origin_of(request)))
-    reported = {entry.run_id for entry in store.reports.recent()}
-    return json_response({"reports": [_line(run, run.id in reported) for run in store.runs.recent(limit=pages.RUNS)]})
+        return HTMLResponse(pages.reports(runs, origin_of(request)))
+    return json_response(runs_document(runs))
 
 
 @router.get("/reports/{run_id}.json")
@@ -49,28 +48,9 @@ def columns(run_id: RunId, state: Shared) -> Response:
 @router.get("/reports/{run_id}")
 def one(run_id: RunId, request: Request, state: Shared) -> Response:
     """One report. HTML for browsers, else JSON."""
-    store = state.store
-    document = store.reports.document(run_id)
+    report = read_report(state.store, run_id)
     if not wants_html(request):
-        return json_response(document)
-    on_site = OnSite(origin_of(request), _columns_address(store, run_id), store.runs.get(run_id).replaced_by)
-    return HTMLResponse(DriftReport(document).html(on_site))
-
-
-def _columns_address(store: Store, run_id: UUID) -> str | None:
-    return f"/reports/{run_id}/columns" if store.reports.has_columns_page(run_id) else None
-
-
-def _line(run: RunRecord, reported: bool) -> dict[str, Any]:
-    return {
-        "id": str(run.id),
-        "model": run.model_sha256,
-        "since": run.since,
-        "until": run.until,
-        "count": run.count,
-        "flagged": run.flagged,
-        "verdict": run.verdict.value,
-        "sentence": run.sentence,
-        "report": f"/reports/{run.id}" if reported else None,
-        "replaced_by": run.replaced_by,
-    }
+        return json_response(report.document)
+    columns_page = f"/reports/{run_id}/columns" if report.has_columns_page else None
+    on_site = OnSite(origin_of(request), columns_page, report.replaced_by)
+    return HTMLResponse(DriftReport(report.document).html(on_site))

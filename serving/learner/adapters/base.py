@@ -1,4 +1,4 @@
-"""The one shape of an adapter: it turns what was sent into what the model takes, as the learner's own pipeline does."""
+"""The interface of an adapter: it turns what was sent into what the model takes, as the learner's own pipeline does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ from store.recording.batches import RawInput
 
 @dataclass(frozen=True)
 class Item:
-    """One decoded input. `content` is the adapter's own; `notes` are told to the caller, such as an unknown category."""
+    """One decoded input.
+
+    `content` is of a type that only its adapter knows; `notes` are for the caller, such as an unknown category.
+    """
 
     content: Any
     notes: tuple[str, ...] = ()
@@ -24,7 +27,7 @@ class Item:
 class Collated:
     """Several items as one batch.
 
-    `order` says which item each row is, where the model wants them in another order than they came; None if in order.
+    `order` holds the item's index of each row, where the model wants another order than the items'; None if in order.
     """
 
     arguments: tuple[torch.Tensor, ...]
@@ -75,7 +78,7 @@ class Adapter(Protocol):
         ...
 
     def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
-        """What decoding made of an input, as numbers `(k,)`, to compare with another machine's."""
+        """A decoded input as numbers `(k,)`, to compare with those of another machine."""
         ...
 
     def examples(self) -> list[RawInput]:
@@ -87,19 +90,19 @@ class Adapter(Protocol):
         ...
 
 
-def plain(tensor: Any) -> torch.Tensor:
+def as_plain_tensor(tensor: Any) -> torch.Tensor:
     """One of fastai's kinds of tensor as torch's own, whose operations cost a third."""
-    bare: torch.Tensor = (
+    plain: torch.Tensor = (
         tensor.as_subclass(torch.Tensor) if isinstance(tensor, torch.Tensor) else torch.as_tensor(tensor)
     )
-    return bare
+    return plain
 
 
-def collate_in_full(dl: Any, samples: list[Any]) -> tuple[torch.Tensor, ...]:
-    """Samples through all of a fastai loader's own batch steps."""
+def collate_by_fastai(dl: Any, samples: list[Any]) -> tuple[torch.Tensor, ...]:
+    """A batch of samples, made by all of a fastai loader's own steps."""
     from fastai.torch_core import to_device
 
     # fastai tells the batch transforms that they validate (and do not augment) only when an iteration begins.
     dl.before_iter()
     collated = dl.retain(dl.create_batch(dl.before_batch(samples)), samples)
-    return tuple(plain(argument) for argument in dl.after_batch(to_device(collated, dl.device)))
+    return tuple(as_plain_tensor(argument) for argument in dl.after_batch(to_device(collated, dl.device)))

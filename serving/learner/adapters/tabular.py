@@ -11,7 +11,7 @@ import orjson
 import pandas as pd
 import torch
 
-from serving.learner.adapters.base import Adapter, Collated, Item, Limits, plain
+from serving.learner.adapters.base import Adapter, Collated, Item, Limits, as_plain_tensor
 from serving.learner.adapters.tabular_steps import TableSteps, table_steps_of
 from store.errors import BadInput, BadLearner
 from store.recording.batches import RawInput
@@ -36,26 +36,26 @@ class Tabular(Adapter):
         self.target = str(learner.dls.y_names[0]) if learner.dls.y_names else None
         procs = self._dls.train_ds.procs
         fill = next((proc for proc in procs.fs if isinstance(proc, FillMissing)), None)
-        self._filled: dict[str, Any] = {} if fill is None else dict(fill.na_dict)
-        added = {f"{name}_na" for name in self._filled} if fill is not None and fill.add_col else set()
-        self.categorical = [name for name in self._dls.cat_names if name not in added]
+        self._fill_values: dict[str, Any] = {} if fill is None else dict(fill.na_dict)
+        added_columns = {f"{name}_na" for name in self._fill_values} if fill is not None and fill.add_col else set()
+        self.categorical = [name for name in self._dls.cat_names if name not in added_columns]
         self.continuous = list(self._dls.cont_names)
         classes = getattr(procs, "categorify", None)
         self._categories: dict[str, set[Any]] = {
             name: set(classes.classes[name]) if classes is not None and name in classes.classes else set()
             for name in self.categorical
         }
-        self._order = [*self.categorical, *self.continuous]
+        self._required_columns = [*self.categorical, *self.continuous]
         self._table_steps: TableSteps | None = None
         try:
-            self._in_full([self.decode(self.examples()[0]).content])
+            self._collate_by_fastai([self.decode(self.examples()[0]).content])
         except Exception as error:
             raise BadLearner(
                 f"The learner's table steps fail on a plain row: {type(error).__name__}: {error}. "
                 f"Its procs are {procs}."
             ) from error
         steps = table_steps_of(self._dls, self.continuous)
-        if steps is not None and self._agrees(steps):
+        if steps is not None and self._matches_fastai(steps):
             self._table_steps = steps
 
     @classmethod
@@ -68,23 +68,25 @@ class Tabular(Adapter):
         row = orjson.loads(raw.content)
         if not isinstance(row, dict):
             raise BadInput("A row must be an object that gives each column its value.")
-        missing = [name for name in self._order if name not in row]
+        missing = [name for name in self._required_columns if name not in row]
         if missing:
             raise BadInput(
-                f"The row lacks {_names(missing)}. The learner needs {_names(self._order)}.", field=missing[0]
+                f"The row lacks {_describe_columns(missing)}. The learner needs {_describe_columns(self._required_columns)}.",
+                field=missing[0],
             )
-        unknown = [name for name in row if name not in self._order]
+        unknown = [name for name in row if name not in self._required_columns]
         if unknown:
             raise BadInput(
-                f"The row has {_names(unknown)}, which the learner does not know. It takes {_names(self._order)}.",
+                f"The row has {_describe_columns(unknown)}, which the learner does not know. "
+                f"It takes {_describe_columns(self._required_columns)}.",
                 field=unknown[0],
             )
         notes: list[str] = []
-        checked: dict[str, Any] = {name: self._category(name, row[name], notes) for name in self.categorical}
-        checked |= {name: self._number(name, row[name], notes) for name in self.continuous}
+        checked: dict[str, Any] = {name: self._check_category(name, row[name], notes) for name in self.categorical}
+        checked |= {name: self._check_number(name, row[name], notes) for name in self.continuous}
         return Item(checked, tuple(notes))
 
-    def _category(self, name: str, value: Any, notes: list[str]) -> Any:
+    def _check_category(self, name: str, value: Any, notes: list[str]) -> Any:
         if isinstance(value, dict | list):
             raise BadInput(f"The column {name} takes one category, and {type(value).__name__} came.", field=name)
         if value is None:
@@ -95,9 +97,9 @@ class Tabular(Adapter):
             return None
         return value
 
-    def _number(self, name: str, value: Any, notes: list[str]) -> float:
+    def _check_number(self, name: str, value: Any, notes: list[str]) -> float:
         if value is None:
-            if name not in self._filled:
+            if name not in self._fill_values:
                 raise BadInput(
                     f"The column {name} is missing (null or NaN), and it never was in training, so the learner can't "
                     "fill it. Send a number.",
@@ -113,9 +115,9 @@ class Tabular(Adapter):
 
     def collate(self, items: Sequence[Item]) -> Collated:
         rows = [item.content for item in items]
-        return Collated(self._in_full(rows) if self._table_steps is None else self._table_steps(rows))
+        return Collated(self._collate_by_fastai(rows) if self._table_steps is None else self._table_steps(rows))
 
-    def _in_full(self, rows: list[dict[str, Any]]) -> tuple[torch.Tensor, ...]:
+    def _collate_by_fastai(self, rows: list[dict[str, Any]]) -> tuple[torch.Tensor, ...]:
         from fastai.torch_core import to_device
 
         frame = pd.DataFrame(
@@ -125,17 +127,17 @@ class Tabular(Adapter):
         dl = self._dls.test_dl(frame, bs=len(rows), num_workers=0)
         dl.before_iter()
         batch = dl.after_batch(to_device(dl.create_batch(range(len(rows))), dl.device))
-        return tuple(plain(argument) for argument in tuple(batch)[: self._dls.n_inp])
+        return tuple(as_plain_tensor(argument) for argument in tuple(batch)[: self._dls.n_inp])
 
-    def _agrees(self, steps: TableSteps) -> bool:
-        """Whether the short cut makes of several rows what the learner's own procs make of them."""
+    def _matches_fastai(self, steps: TableSteps) -> bool:
+        """Whether the direct steps give the same tensors as the learner's own procs, on several rows."""
         rows = [self.decode(raw).content for raw in self.examples()]
-        for part in (rows, rows[:1], rows[-1:]):
-            ours, theirs = steps(part), self._in_full(part)
-            if len(ours) != len(theirs):
+        for batch in (rows, rows[:1], rows[-1:]):
+            direct, by_fastai = steps(batch), self._collate_by_fastai(batch)
+            if len(direct) != len(by_fastai):
                 return False
-            for mine, full in zip(ours, theirs, strict=True):
-                if mine.dtype != full.dtype or not torch.allclose(mine, full, rtol=1e-6, atol=1e-6):
+            for actual, expected in zip(direct, by_fastai, strict=True):
+                if actual.dtype != expected.dtype or not torch.allclose(actual, expected, rtol=1e-6, atol=1e-6):
                     return False
         return True
 
@@ -147,18 +149,20 @@ class Tabular(Adapter):
         normalize = getattr(self._dls.train_ds.procs, "normalize", None)
         means, stds = (getattr(normalize, moment, {}) for moment in ("means", "stds"))
         rows = []
-        for place in range(_EXAMPLES):
+        for number in range(_EXAMPLES):
             row: dict[str, Any] = {}
             for name in self.categorical:
                 # fastai's own first class is its mark for "missing".
-                known = sorted((v for v in self._categories[name] if v != "#na#" and v == v), key=str)
-                value = known[place % len(known)] if known else ""
+                categories = sorted(
+                    (value for value in self._categories[name] if value != "#na#" and value == value), key=str
+                )
+                value = categories[number % len(categories)] if categories else ""
                 row[name] = value.item() if isinstance(value, np.generic) else value
             for name in self.continuous:
-                row[name] = round(float(means.get(name, 0.0)) + (place % 4) * float(stds.get(name, 1.0)), 3)
+                row[name] = round(float(means.get(name, 0.0)) + (number % 4) * float(stds.get(name, 1.0)), 3)
             rows.append(row)
-        # The last one lacks what may be lacking.
-        for name in self._filled:
+        # The last row lacks every value that may be missing.
+        for name in self._fill_values:
             rows[-1][name] = None
         for name in self.categorical:
             rows[-1][name] = None
@@ -174,7 +178,7 @@ def raw_row(row: dict[str, Any]) -> RawInput:
     return RawInput("application/json", orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-def _names(names: Sequence[str]) -> str:
+def _describe_columns(names: Sequence[str]) -> str:
     quoted = [f"{name!r}" for name in names[:12]]
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return f"the column{'s' if len(names) > 1 else ''} {', '.join(quoted)}{more}"
+    rest = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(quoted)}{rest}"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
+from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
 from store.errors import BadInput, BadLearner
 from store.recording.batches import RawInput
 
@@ -41,7 +41,7 @@ class Text(Adapter):
                 f"The learner's steps fail on a plain text: {type(error).__name__}: {error}. "
                 f"They are {learner.dls.valid_ds.tls[0].tfms}."
             ) from error
-        self._chunks = _chunks(self._dl)
+        self._pad_chunk = _pad_chunk_step(self._dl)
         # Tokenizers keep caches that several threads must not write at once.
         self._lock = threading.Lock()
 
@@ -77,10 +77,10 @@ class Text(Adapter):
         # fastai's recurrent models drop rows from the batch as texts end, and so want the longest first.
         lengths = np.array([len(item.content[0]) for item in items])
         order = np.argsort(-lengths, kind="stable")
-        samples = [items[place].content for place in order]
-        if self._chunks is not None:
-            samples = _padded(samples, self._chunks)
-        return Collated(collate_in_full(self._dl, samples)[:1], order)
+        samples = [items[index].content for index in order]
+        if self._pad_chunk is not None:
+            samples = _pad_to_whole_chunks(samples, self._pad_chunk)
+        return Collated(collate_by_fastai(self._dl, samples)[:1], order)
 
     def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
         return np.asarray(item.content[0], np.float32)
@@ -109,24 +109,24 @@ def raw_text(text: str) -> RawInput:
     return RawInput("text/plain", text.encode())
 
 
-def _chunks(dl: Any) -> Any:
-    """The step that pads texts to one length in chunks at their front, where that is how this loader does it."""
+def _pad_chunk_step(dl: Any) -> Any:
+    """The step that pads texts to one length in chunks at their front; None where this loader has no such step."""
     from fastai.text.data import Pad_Chunk
 
     steps = list(dl.before_batch.fs)
     return steps[0] if len(steps) == 1 and type(steps[0]) is Pad_Chunk and steps[0].pad_first else None
 
 
-def _padded(samples: list[Any], chunks: Any) -> list[Any]:
+def _pad_to_whole_chunks(samples: list[Any], step: Any) -> list[Any]:
     """Texts padded to a whole number of chunks.
 
-    fastai pads to the longest, and then takes the last hidden state from the wrong place for a text whose last chunk is
-    shared with padding before it: its `get_preds` differs by some hundredths with what else is in the batch. With whole
-    chunks every text is answered as `Learner.predict` answers it, whatever came beside it.
+    fastai pads to the longest text, and then takes the last hidden state from the wrong step for a text whose last chunk
+    begins with padding: what its `get_preds` returns for a text differs by some hundredths with the other texts of the
+    batch. With whole chunks every text gets the numbers of `Learner.predict`, whatever else is in the batch.
     """
     from fastai.text.data import pad_chunk
 
-    size = chunks.seq_len
+    size = step.seq_len
     length = -(-max(len(sample[0]) for sample in samples) // size) * size
-    padded = {"pad_idx": chunks.pad_idx, "pad_first": True, "seq_len": size, "pad_len": length}
-    return [(pad_chunk(sample[0], **padded), *sample[1:]) for sample in samples]
+    options = {"pad_idx": step.pad_idx, "pad_first": True, "seq_len": size, "pad_len": length}
+    return [(pad_chunk(sample[0], **options), *sample[1:]) for sample in samples]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_in_full
-from serving.learner.adapters.vision_steps import ShortCut, image_type, short_cut_of
+from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
+from serving.learner.adapters.vision_steps import ImageSteps, image_steps_of, image_type
 from store.errors import BadInput, BadLearner
 from store.recording.batches import RawInput
 
@@ -22,7 +22,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"}
 # Of a normalised pixel: far below what moves a probability by 1e-4.
-_SAME = 1e-4
+_PIXEL_TOLERANCE = 1e-4
 _READABLE = "Send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
 
 
@@ -38,10 +38,9 @@ class Vision(Adapter):
             raise BadLearner(f"This learner takes {learner.dls.n_inp} inputs at once; Tidegate serves those with one.")
         self._dl = _validation_loader(learner)
         self._pipeline = self._dl.dataset.tls[0].tfms
-        self._short_cut = short_cut_of(self._dl)
-        if self._short_cut is not None and not self._agrees(self._short_cut):
-            self._short_cut = None
-        self.in_graph = None if self._short_cut is None else self._short_cut.arithmetic
+        steps = image_steps_of(self._dl)
+        self._image_steps = steps if steps is not None and self._matches_fastai(steps) else None
+        self.in_graph = None if self._image_steps is None else self._image_steps.arithmetic
 
     @classmethod
     def serves(cls, learner: Any) -> bool:
@@ -53,34 +52,36 @@ class Vision(Adapter):
         return any(image_type(transform) is not None for transform in dataset.tls[0].tfms.fs)
 
     def decode(self, raw: RawInput) -> Item:
-        image = self._opened(raw.content)
+        image = self._open(raw.content)
         try:
-            return Item(self._in_full(raw.content) if self._short_cut is None else self._short_cut.decode(image))
+            return Item(
+                self._decode_by_fastai(raw.content) if self._image_steps is None else self._image_steps.decode(image)
+            )
         except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
             raise BadInput(f"The image is damaged: {error}. {_READABLE}") from error
 
-    def _in_full(self, content: bytes) -> tuple[Any, ...]:
+    def _decode_by_fastai(self, content: bytes) -> tuple[Any, ...]:
         sample: tuple[Any, ...] = self._dl.after_item((self._pipeline(content),))
         return sample
 
-    def _opened(self, content: bytes) -> Image.Image:
-        """The image with its header read and judged, and no pixel decoded."""
+    def _open(self, content: bytes) -> Image.Image:
+        """The image with its header read and checked against the limits, and no pixel decoded."""
         if not content:
             raise BadInput(f"The image is empty: 0 bytes came. {_READABLE}")
         try:
             image = Image.open(io.BytesIO(content))
         except Image.DecompressionBombError as error:
-            raise self._too_many_pixels(str(error)) from error
+            raise self._too_large_error(str(error)) from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise BadInput(f"These {len(content):,} bytes are not an image that can be read. {_READABLE}") from error
         if image.format not in FORMATS:
             raise BadInput(f"Images of format {image.format} are not accepted. {_READABLE}", status=415)
         width, height = image.size
         if width * height > self._maximum_pixels:
-            raise self._too_many_pixels(f"{width} × {height} pixels")
+            raise self._too_large_error(f"{width} × {height} pixels")
         return image
 
-    def _too_many_pixels(self, size: str) -> BadInput:
+    def _too_large_error(self, size: str) -> BadInput:
         return BadInput(
             f"The image is too large to decode ({size}); at most {self._maximum_pixels / 1e6:g} megapixels are accepted. "
             "Send a smaller one: the learner resizes it anyway.",
@@ -88,30 +89,30 @@ class Vision(Adapter):
         )
 
     def collate(self, items: Sequence[Item]) -> Collated:
-        if self._short_cut is not None:
+        if self._image_steps is not None:
             return Collated((torch.from_numpy(np.stack([item.content for item in items])),))
-        return Collated(collate_in_full(self._dl, [item.content for item in items])[:1])
+        return Collated(collate_by_fastai(self._dl, [item.content for item in items])[:1])
 
-    def _agrees(self, short_cut: ShortCut) -> bool:
-        """Whether the short cut makes of several pictures what the learner's own pipeline makes of them."""
+    def _matches_fastai(self, steps: ImageSteps) -> bool:
+        """Whether the direct steps give the same pixels and tensors as the learner's own pipeline, on several pictures."""
         for raw in self.examples():
-            decoded = short_cut.decode(self._opened(raw.content))
-            sample = self._in_full(raw.content)
+            decoded = steps.decode(self._open(raw.content))
+            sample = self._decode_by_fastai(raw.content)
             if not np.array_equal(np.moveaxis(decoded, -1, 0), np.asarray(sample[0])):
                 return False
-            quick = short_cut.arithmetic(torch.from_numpy(decoded[None]))
-            full = collate_in_full(self._dl, [sample])[0]
-            if quick.shape != full.shape or not torch.allclose(quick, full.float(), atol=_SAME):
+            actual = steps.arithmetic(torch.from_numpy(decoded[None]))
+            expected = collate_by_fastai(self._dl, [sample])[0]
+            if actual.shape != expected.shape or not torch.allclose(actual, expected.float(), atol=_PIXEL_TOLERANCE):
                 return False
         return True
 
     def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
         # Channels first, as the learner's own pipeline has them.
-        pixels = item.content[0] if self._short_cut is None else np.moveaxis(item.content, -1, 0)
+        pixels = item.content[0] if self._image_steps is None else np.moveaxis(item.content, -1, 0)
         return np.asarray(pixels, np.float32).ravel()
 
     def examples(self) -> list[RawInput]:
-        return [RawInput("image/png", content) for content in _pictures()]
+        return [RawInput("image/png", content) for content in _example_pictures()]
 
     def columns(self, raw: RawInput) -> dict[str, Any]:
         return {}
@@ -124,17 +125,19 @@ def raw_image(item: Any) -> RawInput:
     if isinstance(item, str | Path):
         content = Path(item).read_bytes()
         return RawInput(media_type_of(content), content)
-    return RawInput("image/png", encoded(item if isinstance(item, Image.Image) else Image.fromarray(np.asarray(item))))
+    return RawInput(
+        "image/png", encode_png(item if isinstance(item, Image.Image) else Image.fromarray(np.asarray(item)))
+    )
 
 
-# How files of the usual formats begin: a name costs far less than opening the file, which happens later in any case.
-_BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+# The first bytes of the usual formats: comparing them costs far less than opening the file, which happens later anyway.
+_FILE_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 
 
 def media_type_of(content: bytes) -> str:
     """The media type of an image file, read from its header."""
-    for beginning, media_type in _BEGINNINGS.items():
-        if content.startswith(beginning):
+    for signature, media_type in _FILE_SIGNATURES.items():
+        if content.startswith(signature):
             return media_type
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -144,7 +147,7 @@ def media_type_of(content: bytes) -> str:
 
 
 def source_of(dataset: Any, item: Any) -> Any:
-    """What the learner's pipeline opens for a training item: its getters applied, up to the step that makes an image."""
+    """The path or bytes that the pipeline opens for a training item: its steps applied, up to the one that makes an image."""
     for transform in dataset.tls[0].tfms.fs:
         if isinstance(item, bytes | Image.Image) or image_type(transform) is not None:
             break
@@ -157,7 +160,7 @@ def _validation_loader(learner: Any) -> Any:
 
     Learners made from a data frame or with `get_x` begin with steps that turn a row into a path.
     """
-    picture = _pictures()[0]
+    picture = _example_pictures()[0]
     steps = learner.dls.valid_ds.tls[0].tfms.fs
     errors = []
     for start in range(len(steps)):
@@ -169,7 +172,7 @@ def _validation_loader(learner: Any) -> Any:
         else:
             if pixels.ndim == 4:
                 return dl
-            # A step that takes the first of a pair takes the first byte of a file, and nothing complains.
+            # A step that takes the first of a pair takes the first byte of a file, without an error.
             errors.append(f"{steps[start]}: made {tuple(pixels.shape)} of a picture")
     raise BadLearner(
         "No step of this learner's pipeline takes the bytes of an image file. What each one said:\n  "
@@ -178,17 +181,17 @@ def _validation_loader(learner: Any) -> Any:
 
 
 @cache
-def _pictures() -> list[bytes]:
+def _example_pictures() -> list[bytes]:
     """A gradient, flat ones, noise; square and not, in colour and grey."""
     gradient = Image.linear_gradient("L").resize((64, 64))
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 64), (48, 96), (96, 48), (300, 200))]
     dark = Image.fromarray(noise[0] // 16)
     pictures = [gradient.convert("RGB"), *map(Image.fromarray, noise), dark, Image.new("RGB", (64, 64)), gradient]
-    return [encoded(picture) for picture in pictures]
+    return [encode_png(picture) for picture in pictures]
 
 
-def encoded(image: Image.Image) -> bytes:
+def encode_png(image: Image.Image) -> bytes:
     """A picture as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

@@ -1,7 +1,7 @@
 """The steps that nearly every vision learner takes, done directly: open, resize, stack, divide, normalise.
 
 fastai dispatches each step on types and wraps each tensor, which costs milliseconds a batch. Where a learner's pipeline
-holds only steps known here, the same steps are run bare; the adapter sees that both agree before it trusts this.
+holds only steps known here, the same steps are run directly; the adapter checks that both agree before it uses this.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from serving.learner.adapters.base import plain
+from serving.learner.adapters.base import as_plain_tensor
 
 
 class Arithmetic(nn.Module):
@@ -33,7 +33,7 @@ class Arithmetic(nn.Module):
 
 
 @dataclass(frozen=True)
-class ShortCut:
+class ImageSteps:
     """A vision pipeline without fastai's dispatch: `kind` of image, the transforms that resize it, the arithmetic."""
 
     kind: Any
@@ -54,31 +54,31 @@ class ShortCut:
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def short_cut_of(dl: Any) -> ShortCut | None:
-    """The short cut through a validation loader's steps, or None where one of them is not known here."""
+def image_steps_of(dl: Any) -> ImageSteps | None:
+    """A validation loader's steps as direct steps, or None where one of them is not known here."""
     from fastai.data.core import TfmdDL
     from fastai.data.transforms import IntToFloatTensor, Normalize, ToTensor
     from fastai.vision import augment
     from fastai.vision.core import PILBase
 
-    opens = [step for step in dl.dataset.tls[0].tfms.fs if getattr(step, "name", "") != "noop"]
-    kind = image_type(opens[0]) if len(opens) == 1 else None
+    open_steps = [step for step in dl.dataset.tls[0].tfms.fs if getattr(step, "name", "") != "noop"]
+    kind = image_type(open_steps[0]) if len(open_steps) == 1 else None
     if kind is None or kind.create.__func__ is not PILBase.create.__func__:
         return None
     if type(dl).create_batch is not TfmdDL.create_batch or len(dl.before_batch.fs):
         return None
-    items = [step for step in dl.after_item.fs if type(step) is not ToTensor]
-    if any(type(step) not in (augment.Resize, augment.CropPad, augment.RandomResizedCrop) for step in items):
+    item_steps = [step for step in dl.after_item.fs if type(step) is not ToTensor]
+    if any(type(step) not in (augment.Resize, augment.CropPad, augment.RandomResizedCrop) for step in item_steps):
         return None
     divisor, mean, std = 1.0, torch.zeros(1), torch.ones(1)
     for step in dl.after_batch.fs:
         if type(step) is IntToFloatTensor:
             divisor = float(step.div)
         elif type(step) is Normalize:
-            mean, std = (plain(moment).detach().cpu() for moment in (step.mean, step.std))
+            mean, std = (as_plain_tensor(moment).detach().cpu() for moment in (step.mean, step.std))
         elif not type(step).__module__.startswith("fastai.vision.augment"):
             return None
-    return ShortCut(kind, tuple(items), Arithmetic(divisor, mean, std))
+    return ImageSteps(kind, tuple(item_steps), Arithmetic(divisor, mean, std))
 
 
 def image_type(transform: Any) -> Any:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from monitor.scheduling.schedule import LOOK, UPKEEP
 from store.database.tables import JobRunRow, PredictionRow
 from store.settings import StoreSettings
 from store.store import Store
@@ -31,7 +32,7 @@ APART = timedelta(seconds=2)
 
 @pytest.fixture
 def clock(tmp_path: Path) -> SettableClock:
-    return SettableClock.made(tmp_path)
+    return SettableClock.create(tmp_path)
 
 
 def test_a_clock_that_is_set_moves_no_prediction_and_no_window(
@@ -59,27 +60,30 @@ def test_a_clock_that_is_set_moves_no_prediction_and_no_window(
         # It really was another time in there.
         clock.set(-86_400)
         wait_for(lambda: _days_apart(served.address) == -1, "the gateway's own clock to be set", 10)
-        found = judge(store, traffic, cells)
-    assert (found.missing, found.twice, found.never_issued, found.different) == ([], [], [], [])
-    assert found.tallied == found.stored > 300
+        outcome = judge(store, traffic, cells)
+    assert (outcome.missing, outcome.twice, outcome.never_issued, outcome.different) == ([], [], [], [])
+    assert outcome.tallied == outcome.stored > 300
     with store.database.reading() as session:
         instants = sorted(session.scalars(select(PredictionRow.at)))
-        jobs = list(session.scalars(select(JobRunRow)))
+        due_times = {
+            job: sorted(session.scalars(select(JobRunRow.due_at).where(JobRunRow.job == job))) for job in (LOOK, UPKEEP)
+        }
     assert began - APART <= instants[0]
     assert instants[-1] <= ended + APART
     # The traffic never paused, and so neither do its instants.
     assert max(after - before for before, after in itertools.pairwise(instants)) < 2 * APART
     assert store.late_arrivals.minutes(cells_sha256(store)) == {}
     # Due every three seconds, and done through every change of the clock.
-    assert len(jobs) >= 8
-    done = sorted(job.due_at for job in jobs)
-    assert max(after - before for before, after in itertools.pairwise(done)) < timedelta(seconds=12)
-    assert all(began - timedelta(minutes=1) <= job.due_at <= ended + timedelta(minutes=1) for job in jobs)
-    runs = list(store.runs.recent(limit=1_000))
-    assert all(began - APART <= one.at <= store.jobs.now() for one in runs)
+    for job, instants_due in due_times.items():
+        assert len(instants_due) >= 8, job
+        assert max(after - before for before, after in itertools.pairwise(instants_due)) < timedelta(seconds=12), job
+        assert began - timedelta(minutes=1) <= instants_due[0], job
+        assert instants_due[-1] <= ended + timedelta(minutes=1), job
+    looks = list(store.runs.recent(limit=1_000))
+    assert all(began - APART <= look.at <= store.jobs.now() for look in looks)
     # Windows with a verdict follow each other without a gap or an overlap, and hold each prediction once.
-    judged = sorted((one.since, one.until) for one in runs if one.verdict.value in ("ok", "shifted"))
-    assert judged, [(one.verdict.value, one.count, one.sentence) for one in runs]
+    judged = sorted((look.since, look.until) for look in looks if look.verdict.value in ("ok", "shifted"))
+    assert judged, [(look.verdict.value, look.count, look.sentence) for look in looks]
     assert all(before[1] <= after[0] + timedelta(microseconds=1) for before, after in itertools.pairwise(judged))
     store.close()
 
@@ -90,5 +94,5 @@ def cells_sha256(store: Store) -> str:
 
 def _days_apart(address: str) -> int:
     """How many days the gateway's own clock is ahead, by the date it puts on its answers."""
-    told = httpx.get(f"{address}/health/live").headers["date"]
-    return round((datetime.strptime(told, "%a, %d %b %Y %H:%M:%S %Z") - datetime.utcnow()) / timedelta(days=1))
+    date = httpx.get(f"{address}/health/live").headers["date"]
+    return round((datetime.strptime(date, "%a, %d %b %Y %H:%M:%S %Z") - datetime.utcnow()) / timedelta(days=1))

@@ -56,7 +56,7 @@ def test_killed_before_it_is_sent(shifted: Store, tmp_path: Path) -> None:
 
 
 def test_killed_while_it_is_sent(shifted: Store, tmp_path: Path) -> None:
-    clock = SettableClock.made(tmp_path)
+    clock = SettableClock.create(tmp_path)
     with receiving("hang") as receiver:
         words = ("monitor", "--once", "--alert-to", receiver.address)
         sending = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)

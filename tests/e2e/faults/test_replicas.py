@@ -17,6 +17,7 @@ from monitor.reference.profile import Reference
 from monitor.scheduling.schedule import LOOK
 from store.database import migrate
 from store.database.engine import Database
+from store.repositories.processes import ProcessKind
 from store.settings import StoreSettings
 from store.store import Store
 from tests.conftest import Population, Trained
@@ -75,7 +76,7 @@ def test_a_leader_that_is_killed_or_frozen_is_replaced_and_nothing_is_told_twice
         try:
             wait_for(lambda: len(due_times(store)) >= 2, "the first looks")
             holder = store.jobs.all(LOOK)[0].holder
-            leader = next(one for one in monitors if holder.endswith(f":{one.pid}"))
+            leader = next(monitor for monitor in monitors if holder.endswith(f":{monitor.pid}"))
             leader.kill()
             done = len(due_times(store))
             began = time.monotonic()
@@ -83,7 +84,7 @@ def test_a_leader_that_is_killed_or_frozen_is_replaced_and_nothing_is_told_twice
             assert time.monotonic() - began < 2 * EVERY_MINUTES * 60 + LEASE_SECONDS
             # Frozen for much longer than a lease, then continued.
             wait_for(lambda: bool(receiver.bodies), "the alert", 60)
-            frozen = next(one for one in monitors if one is not leader)
+            frozen = next(monitor for monitor in monitors if monitor is not leader)
             frozen.send_signal(signal.SIGSTOP)
             done = len(due_times(store))
             wait_for(lambda: len(due_times(store)) >= done + 3, "looks without the frozen one", 60)
@@ -103,6 +104,23 @@ def test_a_leader_that_is_killed_or_frozen_is_replaced_and_nothing_is_told_twice
     store.close()
 
 
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_monitor_ends_within_two_seconds_of_being_told_to(kind: signal.Signals, tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'tidegate.db'}"
+    store = Store.open(StoreSettings(database=database))
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        monitor = start_monitor(stack, tmp_path, database)
+        wait_for(lambda: bool(store.processes.all()), "the monitor to be seen")
+        wait_for(lambda: len(due_times(store)) >= 1, "a look", 20)
+        began = time.monotonic()
+        monitor.send_signal(kind)
+        assert monitor.wait(timeout=20) == 0
+        assert time.monotonic() - began < 2
+        # It said that it ends, so that nobody misses it.
+        assert store.processes.all() == []
+
+
 def test_a_frozen_monitor_is_missed_by_the_gateway(cells: Trained, tmp_path: Path) -> None:
     """FAULTS 8."""
     with ExitStack() as stack, receiving() as receiver:
@@ -113,7 +131,10 @@ def test_a_frozen_monitor_is_missed_by_the_gateway(cells: Trained, tmp_path: Pat
         monitor = start_monitor(stack, tmp_path, database, "--alert-to", receiver.address)
         store = Store.open(StoreSettings(database=database))
         stack.callback(store.close)
-        wait_for(lambda: any(one.kind.value == "monitor" for one in store.processes.all()), "the monitor to be seen")
+        wait_for(
+            lambda: any(process.kind is ProcessKind.MONITOR for process in store.processes.all()),
+            "the monitor to be seen",
+        )
         monitor.send_signal(signal.SIGSTOP)
         wait_for(lambda: bool(receiver.bodies), "somebody to be told", 40)
         assert receiver.bodies[0]["data"]["title"] == "The monitor has stopped"

@@ -1,4 +1,4 @@
-"""Accuracy without labels, with late ones, and with a few random ones."""
+"""Accuracy estimated without labels, realized with late ones, and audited with a few random ones."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_the_realized_interval_holds_at_every_look() -> None:
     for seed in range(300):
         right = np.random.default_rng(seed).uniform(size=240) < 0.8
         looks = [realized_accuracy(right[:n], level=0.9) for n in range(20, 241, 20)]
-        missed += any(not one.low <= 0.8 <= one.high for one in looks)
+        missed += any(not interval.low <= 0.8 <= interval.high for interval in looks)
     assert missed <= 45
 
 
@@ -107,34 +107,36 @@ def test_labels_that_are_none_are_refused(correct: list) -> None:
 
 
 def test_an_audit_is_unbiased_whatever_the_beliefs_and_beats_plain_labels_where_they_are_good() -> None:
-    inside, widths, plain = [], [], []
+    covered, widths, plain_widths = [], [], []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         truth = rng.uniform(size=5_000)
         right = rng.uniform(size=5_000) < truth
         sample = rng.choice(5_000, 150, replace=False)
         # Beliefs that know who is likely to be right, and are far too high.
-        found = audited_accuracy(np.clip(truth + 0.3, 0, 1), sample, right[sample])
-        inside.append(found.low <= right.mean() <= found.high)
-        widths.append(found.high - found.low)
-        plain.append(2 * 1.96 * right[sample].std() / np.sqrt(150))
-    assert np.mean(inside) >= 0.9
-    assert np.mean(widths) < np.mean(plain)
+        audit = audited_accuracy(np.clip(truth + 0.3, 0, 1), sample, right[sample])
+        covered.append(audit.low <= right.mean() <= audit.high)
+        widths.append(audit.high - audit.low)
+        plain_widths.append(2 * 1.96 * right[sample].std() / np.sqrt(150))
+    assert np.mean(covered) >= 0.9
+    assert np.mean(widths) < np.mean(plain_widths)
 
 
-@pytest.mark.parametrize(("places", "right"), [([0], [1]), ([0, 1], [1]), ([0, 9], [1, 1]), ([0, 0], [1, 1])], ids=str)
-def test_an_audit_of_rows_that_are_not_there_is_refused(places: list, right: list) -> None:
+@pytest.mark.parametrize(
+    ("row_indices", "right"), [([0], [1]), ([0, 1], [1]), ([0, 9], [1, 1]), ([0, 0], [1, 1])], ids=str
+)
+def test_an_audit_of_rows_that_are_not_there_is_refused(row_indices: list, right: list) -> None:
     with pytest.raises(BadInput):
-        audited_accuracy([0.5] * 5, places, right)
+        audited_accuracy([0.5] * 5, row_indices, right)
 
 
 def test_an_audit_that_found_no_error_still_doubts() -> None:
-    found = audited_accuracy(np.full(1_000, 0.9), np.arange(20), np.ones(20))
-    assert found.low < 1
+    audit = audited_accuracy(np.full(1_000, 0.9), np.arange(20), np.ones(20))
+    assert audit.low < 1
 
 
 def test_correctness_is_a_probability_for_each_row(learned: Reference, population: Population) -> None:
     rows = noisy(population, 50, np.random.default_rng(7))
-    believed = correctness(learned, learned.rows(rows[0], rows[1]))
-    assert believed.shape == (50,)
-    assert ((believed >= 0) & (believed <= 1)).all()
+    probabilities = correctness(learned, learned.rows(rows[0], rows[1]))
+    assert probabilities.shape == (50,)
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()

@@ -1,4 +1,4 @@
-"""The sequential alarm keeps its promise, and still notices."""
+"""The sequential alarm keeps its promise of few false alarms, and notices shifts."""
 
 import json
 from dataclasses import replace
@@ -45,23 +45,23 @@ def test_the_average_run_to_a_false_alarm_is_at_least_the_promise(reference: Ref
 
 
 def test_ranks_among_fixed_held_out_rows_would_break_the_promise(reference: Reference) -> None:
-    """What the online ranks are for: with them the same streams keep the same promise."""
+    """Why ranks are online: with them the same streams keep the same promise."""
 
     class Frozen(SequentialAlarm):
-        def _judge(self, places: np.ndarray, categories: np.ndarray) -> bool:
-            for place in places:
-                before = {one: counts.copy() for one, counts in self._counts.items()}
-                super()._judge(np.array([place]), np.zeros(1, int))
-                self._counts = before
+        def _judge(self, bin_indices: np.ndarray, categories: np.ndarray) -> bool:
+            for bin_index in bin_indices:
+                counts = {category: counts.copy() for category, counts in self._counts.items()}
+                super()._judge(np.array([bin_index]), np.zeros(1, int))
+                self._counts = counts
             return self.firing
 
     lengths: dict[type[SequentialAlarm], list[int]] = {SequentialAlarm: [], Frozen: []}
-    for kind, found in lengths.items():
+    for kind, run_lengths in lengths.items():
         for seed in range(40):
             rng = np.random.default_rng(seed)
             alarm = kind(with_held_out(reference, 20, rng), arl=2_000, rng=rng)
             alarm.update(scores(12_000, rng))
-            found.append(alarm.seen)
+            run_lengths.append(alarm.seen)
     assert np.mean(lengths[SequentialAlarm]) >= 2_000
     assert np.mean(lengths[Frozen]) < 0.8 * 2_000
 
@@ -82,12 +82,12 @@ def test_scores_that_are_all_too_usual_are_noticed_too(reference: Reference) -> 
 
 
 def test_every_bet_is_a_density(reference: Reference) -> None:
-    """On a uniform p each must multiply its stake by one on average, or the promise is void."""
+    """Each density must integrate to one, or the promise does not hold."""
     fine = np.concatenate([np.geomspace(1e-12, 1e-3, 200_000), np.linspace(1e-3, 1 - 1e-9, 400_000)[1:]])
     densities = np.exp(sequential._log_densities(fine))
     np.testing.assert_allclose(np.trapezoid(densities, fine, axis=0)[len(BETS) :], 1, atol=1e-3)
-    for place, (a, b) in enumerate(BETS):
-        np.testing.assert_allclose(densities[::5_000, place], stats.beta(a, b).pdf(fine[::5_000]))
+    for column, (a, b) in enumerate(BETS):
+        np.testing.assert_allclose(densities[::5_000, column], stats.beta(a, b).pdf(fine[::5_000]))
 
 
 def test_it_rings_once_learns_nothing_while_it_rings_and_starts_again(reference: Reference) -> None:
@@ -105,13 +105,13 @@ def test_it_rings_once_learns_nothing_while_it_rings_and_starts_again(reference:
 @given(st.lists(st.integers(0, 40), max_size=4))
 def test_the_stream_may_come_in_any_pieces(reference: Reference, pieces: list[int]) -> None:
     stream = scores(sum(pieces), np.random.default_rng(1))
-    whole, parts = (SequentialAlarm(reference, rng=np.random.default_rng(2)) for _ in range(2))
+    whole, in_pieces = (SequentialAlarm(reference, rng=np.random.default_rng(2)) for _ in range(2))
     whole.update(stream)
     for part in np.split(stream, np.cumsum(pieces)[:-1]) if pieces else []:
-        parts.update(part)
-    assert parts.seen == whole.seen
-    assert parts.evidence == pytest.approx(whole.evidence, rel=1e-9)
-    np.testing.assert_array_equal(parts._counts[0], whole._counts[0])
+        in_pieces.update(part)
+    assert in_pieces.seen == whole.seen
+    assert in_pieces.evidence == pytest.approx(whole.evidence, rel=1e-9)
+    np.testing.assert_array_equal(in_pieces._counts[0], whole._counts[0])
 
 
 def test_saved_and_restored_it_goes_on_as_it_would_have(reference: Reference) -> None:
@@ -120,18 +120,19 @@ def test_saved_and_restored_it_goes_on_as_it_would_have(reference: Reference) ->
     alarm = SequentialAlarm(reference, rng=np.random.default_rng(4))
     alarm.update(first)
     restored = SequentialAlarm.from_json(alarm.to_json(), reference)
-    for one in (alarm, restored):
-        one.update(second)
+    for each in (alarm, restored):
+        each.update(second)
     assert restored.to_json() == alarm.to_json()
 
 
 def test_counts_of_gateways_add_up_and_notice_as_well(reference: Reference) -> None:
     rng = np.random.default_rng(5)
-    one, two = scores(300, rng), np.concatenate([scores(200, rng), np.full(60, 9.0)])
-    np.testing.assert_array_equal(bin_counts(one) + bin_counts(two), bin_counts(np.concatenate([one, two])))
+    usual, strange = scores(300, rng), np.concatenate([scores(200, rng), np.full(60, 9.0)])
+    joined = np.concatenate([usual, strange])
+    np.testing.assert_array_equal(bin_counts(usual) + bin_counts(strange), bin_counts(joined))
     held_out = with_held_out(reference, 1_000, rng)
     assert not SequentialAlarm(held_out, arl=5_000, rng=rng).update_counts(bin_counts(scores(500, rng)))
-    assert SequentialAlarm(held_out, arl=5_000, rng=rng).update_counts(bin_counts(one) + bin_counts(two))
+    assert SequentialAlarm(held_out, arl=5_000, rng=rng).update_counts(bin_counts(usual) + bin_counts(strange))
 
 
 @pytest.mark.parametrize("counts", [np.zeros(3, int), np.zeros(BINS), -np.ones(BINS, int)])
@@ -162,17 +163,17 @@ def test_a_promise_of_nothing_is_refused(reference: Reference) -> None:
 def test_two_gateways_merge_into_the_alarm_of_both_whatever_the_order(reference: Reference) -> None:
     rng = np.random.default_rng(6)
     held_out = with_held_out(reference, 500, rng)
-    one, two = (SequentialAlarm(held_out, arl=5_000, rng=np.random.default_rng(seed)) for seed in (7, 8))
-    one.update(scores(400, rng))
-    two.update(scores(300, rng))
-    both, turned = one.merge(two), two.merge(one)
-    assert both.seen == turned.seen == 700
-    assert both.evidence == pytest.approx(one.evidence + two.evidence)
-    np.testing.assert_array_equal(both._counts[0], turned._counts[0])
+    first, second = (SequentialAlarm(held_out, arl=5_000, rng=np.random.default_rng(seed)) for seed in (7, 8))
+    first.update(scores(400, rng))
+    second.update(scores(300, rng))
+    both, reversed_both = first.merge(second), second.merge(first)
+    assert both.seen == reversed_both.seen == 700
+    assert both.evidence == pytest.approx(first.evidence + second.evidence)
+    np.testing.assert_array_equal(both._counts[0], reversed_both._counts[0])
     assert both._counts[0].sum() == 500 + 700
-    two.update(np.full(300, 15.0))
-    assert one.merge(two).firing
-    assert not one.firing
+    second.update(np.full(300, 15.0))
+    assert first.merge(second).firing
+    assert not first.firing
 
 
 def test_alarms_that_promise_or_rank_otherwise_are_not_merged(reference: Reference) -> None:
@@ -206,11 +207,11 @@ def test_hours_that_do_not_fit_are_refused(reference: Reference) -> None:
 
 
 def test_p_values_of_an_exchangeable_stream_are_uniform(reference: Reference) -> None:
-    """What the promise rests on, for a baseline of thirty."""
+    """The promise follows from this; here for a baseline of thirty."""
     rng = np.random.default_rng(10)
-    found = []
+    p_values = []
     for seed in range(60):
         alarm = SequentialAlarm(with_held_out(reference, 30, rng), rng=np.random.default_rng(seed))
-        places = alarm._places(scores(100, rng))
-        found.append(alarm._p_values(places, np.zeros(100, int)))
-    assert stats.kstest(np.concatenate(found), "uniform").pvalue > 0.001
+        bin_indices = sequential._bin_indices(scores(100, rng))
+        p_values.append(alarm._p_values(bin_indices, np.zeros(100, int)))
+    assert stats.kstest(np.concatenate(p_values), "uniform").pvalue > 0.001

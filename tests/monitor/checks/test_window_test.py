@@ -10,8 +10,8 @@ from monitor.checks.window_test import WindowTest, check_window, groups_of
 from monitor.reference.profile import Reference
 from monitor.shift import max_t, permutation
 from monitor.shift.attribution import class_mix
-from monitor.shift.diagnosis import Cause, Signs, cause_of
-from monitor.shift.row_features import Block, Kind, features_of
+from monitor.shift.diagnosis import Cause, CauseEvidence, cause_of
+from monitor.shift.row_features import BlockStatistic, FeatureBlock, features_of
 from store.errors import BadInput
 from tests.conftest import Population
 
@@ -42,8 +42,8 @@ def test_the_verdict_needs_no_more_than_one_draw_to_be_exact() -> None:
     """p-values of a permutation test on noise are never below their own rate, however odd the statistics."""
     rng = np.random.default_rng(2)
     blocks = (
-        Block("a", slice(0, 3), Kind.SQUARES, np.ones(3, np.float32)),
-        Block("b", slice(3, 5), Kind.LARGEST, np.ones(2, np.float32)),
+        FeatureBlock("a", slice(0, 3), BlockStatistic.SUM_OF_SQUARES, np.ones(3, np.float32)),
+        FeatureBlock("b", slice(3, 5), BlockStatistic.LARGEST, np.ones(2, np.float32)),
     )
     groups = {"both": ("a", "b")}
     p_values = []
@@ -82,19 +82,19 @@ def test_the_cause_is_named(reference: Reference, population: Population, seed: 
 @pytest.mark.parametrize(
     ("signs", "expected"),
     [
-        (Signs(0.4, 0.0, 2.0, 0.0, 0.5, 0.0, 0.0), Cause.NEW_INPUTS),
-        (Signs(0.1, 0.0, 0.0, 0.5, 0.0, 0.5, 0.5), Cause.NEW_INPUTS),
-        (Signs(0.1, 0.0, 0.1, 0.0, 0.05, 0.0, 0.5), Cause.NEW_INPUTS),
-        (Signs(0.1, 0.0, 0.1, 0.0, 0.40, 0.0, 0.5), Cause.MIXED),
-        (Signs(0.2, 0.0, 0.9, 0.0, 0.40, 0.0, 0.5), Cause.COVARIATE_SHIFT),
-        (Signs(0.0, 0.5, 0.9, 0.0, 0.40, 0.0, 0.5), Cause.COVARIATE_SHIFT),
-        (Signs(0.0, 0.5, 0.1, 0.0, 0.40, 0.0, 0.5), Cause.LABEL_SHIFT),
-        (Signs(0.0, 0.5, 0.1, 0.0, 0.0, 0.5, 0.5), Cause.COVARIATE_SHIFT),
-        (Signs(0.0, 0.5, 0.0, 0.5, 0.0, 0.5, 0.0), Cause.CONFIDENCE_ONLY),
-        (Signs(0.0, 0.5, 0.0, 0.5, 0.0, 0.5, 0.5), Cause.MIXED),
+        (CauseEvidence(0.4, 0.0, 2.0, 0.0, 0.5, 0.0, 0.0), Cause.NEW_INPUTS),
+        (CauseEvidence(0.1, 0.0, 0.0, 0.5, 0.0, 0.5, 0.5), Cause.NEW_INPUTS),
+        (CauseEvidence(0.1, 0.0, 0.1, 0.0, 0.05, 0.0, 0.5), Cause.NEW_INPUTS),
+        (CauseEvidence(0.1, 0.0, 0.1, 0.0, 0.40, 0.0, 0.5), Cause.MIXED),
+        (CauseEvidence(0.2, 0.0, 0.9, 0.0, 0.40, 0.0, 0.5), Cause.COVARIATE_SHIFT),
+        (CauseEvidence(0.0, 0.5, 0.9, 0.0, 0.40, 0.0, 0.5), Cause.COVARIATE_SHIFT),
+        (CauseEvidence(0.0, 0.5, 0.1, 0.0, 0.40, 0.0, 0.5), Cause.LABEL_SHIFT),
+        (CauseEvidence(0.0, 0.5, 0.1, 0.0, 0.0, 0.5, 0.5), Cause.COVARIATE_SHIFT),
+        (CauseEvidence(0.0, 0.5, 0.0, 0.5, 0.0, 0.5, 0.0), Cause.CONFIDENCE_ONLY),
+        (CauseEvidence(0.0, 0.5, 0.0, 0.5, 0.0, 0.5, 0.5), Cause.MIXED),
     ],
 )
-def test_the_cause_is_a_table_of_signs(signs: Signs, expected: Cause) -> None:
+def test_the_cause_is_a_table_of_signs(signs: CauseEvidence, expected: Cause) -> None:
     assert cause_of(signs, 0.01) is expected
 
 

@@ -61,7 +61,7 @@ def test_scoring_nothing_gives_nothing(reference: Reference) -> None:
 
 
 @pytest.mark.parametrize(
-    ("embeddings", "logits", "said"),
+    ("embeddings", "logits", "message"),
     [
         (np.zeros((3, 31)), np.zeros((3, 5)), "another learner or another layer"),
         (np.zeros(32), np.zeros(5), "another learner or another layer"),
@@ -70,8 +70,8 @@ def test_scoring_nothing_gives_nothing(reference: Reference) -> None:
         (np.zeros((3, 32)), np.zeros((2, 5)), "fitted with logits"),
     ],
 )
-def test_rows_of_another_shape_are_refused(reference: Reference, embeddings, logits, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_rows_of_another_shape_are_refused(reference: Reference, embeddings, logits, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         reference.score(embeddings, logits)
 
 
@@ -109,10 +109,10 @@ def test_everything_a_reference_carries_comes_back(reference: Reference, tmp_pat
 
 def test_one_changed_byte_anywhere_is_noticed(reference: Reference) -> None:
     content = encode(reference)
-    places = np.random.default_rng(8).choice(len(content), 200, replace=False)
-    for place in [*range(40), *places]:
+    positions = np.random.default_rng(8).choice(len(content), 200, replace=False)
+    for position in [*range(40), *positions]:
         damaged = bytearray(content)
-        damaged[place] ^= 0x20
+        damaged[position] ^= 0x20
         with pytest.raises(BadReference):
             decode(bytes(damaged))
 
@@ -137,7 +137,7 @@ def test_a_reference_needs_no_labels_no_head_and_no_logits(population: Populatio
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"embeddings": np.zeros(4)}, "must have shape"),
         ({"logits": np.zeros((3, 5))}, "must have shape"),
@@ -151,11 +151,13 @@ def test_a_reference_needs_no_labels_no_head_and_no_logits(population: Populatio
         ({"embeddings": np.full((50, 32), np.nan)}, "too few"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_with_the_reason(population: Population, change: dict, said: str) -> None:
+def test_what_does_not_fit_together_is_refused_with_the_reason(
+    population: Population, change: dict, message: str
+) -> None:
     rng = np.random.default_rng(10)
     embeddings, logits, labels = population.draw(50, rng)
     arguments = {"embeddings": embeddings, "logits": logits, "labels": labels, "calibration": population.draw(50, rng)}
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         fit_reference(**{**arguments, **change}, rng=rng)
 
 
@@ -195,14 +197,14 @@ def test_embeddings_of_any_size_are_scored_alike(population: Population, tmp_pat
     rng = np.random.default_rng(20)
     training, held_out, new = (population.draw(n, rng)[0] for n in (400, 400, 100))
     usual, other = (
-        fit_reference(training * by, calibration=(held_out * by, None, None), rng=np.random.default_rng(0))
-        for by in (1.0, size)
+        fit_reference(training * factor, calibration=(held_out * factor, None, None), rng=np.random.default_rng(0))
+        for factor in (1.0, size)
     )
     scores = other.score(new * size)
     assert np.corrcoef(scores.score, usual.score(new).score)[0, 1] > 0.98
-    kept = Reference.load(other.save(tmp_path / "kept"))
-    np.testing.assert_array_equal(kept.score(new * size).score, scores.score)
-    assert check_window(kept, new * size, rng=rng).p_value > 1e-3
+    loaded = Reference.load(other.save(tmp_path / "saved"))
+    np.testing.assert_array_equal(loaded.score(new * size).score, scores.score)
+    assert check_window(loaded, new * size, rng=rng).p_value > 1e-3
 
 
 def test_a_thousand_classes_of_which_few_rows_are_known(tmp_path: Path) -> None:
@@ -215,9 +217,9 @@ def test_a_thousand_classes_of_which_few_rows_are_known(tmp_path: Path) -> None:
         return embeddings, embeddings @ means.T / 4, labels
 
     reference = fit_reference(*draw(1_500), calibration=draw(500), head=(means / 4, np.zeros(1_000)), rng=rng)
-    kept = Reference.load(reference.save(tmp_path / "kept"))
+    loaded = Reference.load(reference.save(tmp_path / "saved"))
     embeddings, logits, _ = draw(200)
-    scores = kept.score(embeddings, logits)
+    scores = loaded.score(embeddings, logits)
     assert np.isfinite(scores.score).all()
     assert scores.flagged.mean() < 0.06
-    assert check_window(kept, embeddings, logits, rng=rng).p_value > 1e-3
+    assert check_window(loaded, embeddings, logits, rng=rng).p_value > 1e-3

@@ -79,10 +79,10 @@ def test_fdbd_needs_logits_that_come_from_the_head(population: Population) -> No
 
     full = training_of(population)
     assert FastDecisionBoundary.applies(full)
-    assert not FastDecisionBoundary.applies(Training(full.features, full.classes, None, full.rows))
+    assert not FastDecisionBoundary.applies(Training(full.features, full.classes, None, full.row_indices))
     assert not FastDecisionBoundary.applies(
-        Training(Features(full.features.embeddings, None), full.classes, full.head, full.rows)
+        Training(Features(full.features.embeddings, None), full.classes, full.head, full.row_indices)
     )
     assert not FastDecisionBoundary.applies(
-        Training(full.features, full.classes, (np.zeros((3, 32)), np.zeros(3)), full.rows)
+        Training(full.features, full.classes, (np.zeros((3, 32)), np.zeros(3)), full.row_indices)
     )

@@ -1,17 +1,38 @@
-"""The clock of the monitor: what is due is done once, whoever ticks."""
+"""The timetable of a monitor: which jobs there are, and that none of them keeps another from its time."""
 
 import threading
 import time
-from datetime import UTC, datetime, timedelta
-from itertools import count, pairwise
+from collections.abc import Callable
 
 import pytest
 
-from monitor.scheduling.schedule import LOOK, Due, Schedule
+from monitor.scheduling.job_scheduler import RecurringJob
+from monitor.scheduling.schedule import LOOK, MonitorWork, Schedule
 from monitor.settings import MonitorSettings
 from store.errors import BadSettings
-from store.repositories.jobs import JobRepository, Lease
+from store.repositories.jobs import Lease
 from store.store import Store
+
+
+def monitor_work(
+    look: Callable[[Lease], object] = lambda _lease: None,
+    upkeep: Callable[[Lease], object] = lambda _lease: None,
+    beat: Callable[[], object] = lambda: None,
+    beat_seconds: float = 5.0,
+) -> MonitorWork:
+    heartbeat = RecurringJob("heartbeat", beat_seconds, beat, at_once=True, until_the_end=True)
+    return MonitorWork(look, upkeep, lambda: None, heartbeat)
+
+
+def test_apscheduler_lists_what_a_monitor_does(sqlite_store: Store) -> None:
+    schedule = Schedule(MonitorSettings(), sqlite_store.jobs, monitor_work())
+    schedule.start()
+    jobs = {job.name: job for job in schedule.scheduler.get_jobs()}
+    seconds = {name: job.trigger.interval.total_seconds() for name, job in jobs.items()}
+    assert seconds == {"look": 5, "upkeep": 5, "delivery": 10, "heartbeat": 5}
+    assert all(job.coalesce and job.max_instances == 1 and job.misfire_grace_time is None for job in jobs.values())
+    schedule.stop()
+    assert schedule.scheduler.get_jobs() == []
 
 
 def test_looks_go_on_after_one_that_fails(sqlite_store: Store) -> None:
@@ -24,10 +45,11 @@ def test_looks_go_on_after_one_that_fails(sqlite_store: Store) -> None:
             enough.set()
         raise RuntimeError("this pass fails")
 
-    schedule = Schedule(MonitorSettings(every_minutes=0.002), sqlite_store.jobs, look, lambda: None)
+    schedule = Schedule(MonitorSettings(every_minutes=0.002), sqlite_store.jobs, monitor_work(look))
     schedule.start()
     assert enough.wait(20)
     schedule.stop()
+    assert schedule.failures[LOOK] >= 3
 
 
 def test_a_long_look_is_never_started_twice_at_a_time(sqlite_store: Store) -> None:
@@ -41,7 +63,7 @@ def test_a_long_look_is_never_started_twice_at_a_time(sqlite_store: Store) -> No
         done.wait(0.3)
         running.pop()
 
-    schedule = Schedule(MonitorSettings(every_minutes=0.001), sqlite_store.jobs, look, lambda: None)
+    schedule = Schedule(MonitorSettings(every_minutes=0.001), sqlite_store.jobs, monitor_work(look))
     schedule.start()
     done.wait(1.5)
     schedule.stop()
@@ -49,65 +71,38 @@ def test_a_long_look_is_never_started_twice_at_a_time(sqlite_store: Store) -> No
     assert max(most) == 1
 
 
+def test_a_long_look_delays_neither_upkeep_nor_heartbeat_and_is_waited_for(sqlite_store: Store) -> None:
+    looking, stopping, upkept = threading.Event(), threading.Event(), threading.Event()
+    ended: list[str] = []
+    beats: list[float] = []
+
+    def look(_lease: Lease) -> None:
+        looking.set()
+        stopping.wait(20)
+        time.sleep(1)
+        ended.append("look")
+
+    work = monitor_work(
+        look,
+        upkeep=lambda _lease: upkept.set() if looking.is_set() else None,
+        beat=lambda: beats.append(time.monotonic()),
+        beat_seconds=0.1,
+    )
+    schedule = Schedule(MonitorSettings(every_minutes=0.005), sqlite_store.jobs, work)
+    schedule.start()
+    assert looking.wait(10)
+    assert upkept.wait(10)
+    began = time.monotonic()
+    time.sleep(1)
+    assert sum(beat > began for beat in beats) >= 5
+    # And a monitor that is told to stop says that it runs until its look has ended.
+    stopping.set()
+    stopped_at = time.monotonic()
+    schedule.stop()
+    assert ended == ["look"]
+    assert sum(beat > stopped_at for beat in beats) >= 5
+
+
 def test_a_crontab_line_that_can_not_be_read_is_refused(sqlite_store: Store) -> None:
     with pytest.raises(BadSettings, match="five fields"):
-        Schedule(MonitorSettings(cron="every day"), sqlite_store.jobs, lambda _lease: None, lambda: None)
-
-
-def test_looks_missed_in_a_pause_become_one_the_latest() -> None:
-    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    hourly = Due(MonitorSettings(every_minutes=60))
-    assert hourly.latest(noon, noon + timedelta(minutes=59)) is None
-    assert hourly.latest(noon, noon + timedelta(hours=5, minutes=7)) == noon + timedelta(hours=5)
-    daily = Due(MonitorSettings(cron="30 6 * * *"))
-    assert daily.latest(noon, noon + timedelta(hours=18)) is None
-    assert daily.latest(noon, noon + timedelta(days=3)) == datetime(2026, 3, 4, 6, 30, tzinfo=UTC)
-
-
-def test_due_times_do_not_follow_summer_time() -> None:
-    # In Berlin 2:30 comes twice on this night, in Chicago one week later.
-    hourly = Due(MonitorSettings(cron="30 * * * *"))
-    evening = datetime(2026, 10, 24, 22, tzinfo=UTC)
-    found, after = [], evening
-    for _ in range(8):
-        due = hourly.latest(after, after + timedelta(minutes=60))
-        assert due is not None
-        found.append(due)
-        after = due
-    assert [later - earlier for earlier, later in pairwise(found)] == [timedelta(hours=1)] * 7
-
-
-def test_eight_monitors_run_sixty_due_times_once_each(store: Store) -> None:
-    """Each ticks on its own, with a repository of its own, until the sixtieth is done."""
-    ran: list[datetime] = []
-    lock = threading.Lock()
-    begun = store.jobs.now()
-    settings = MonitorSettings(every_minutes=0.1 / 60, lease_seconds=30)
-    over = threading.Event()
-
-    def look(lease: Lease) -> None:
-        with lock:
-            ran.append(lease.due_at)
-
-    def watch(number: int) -> None:
-        jobs = JobRepository(store.database, f"monitor {number}")
-        schedule = Schedule(settings, jobs, look, lambda: None)
-        while not over.is_set():
-            schedule.tick()
-            time.sleep(0.01)
-
-    monitors = [threading.Thread(target=watch, args=(number,)) for number in range(8)]
-    for monitor in monitors:
-        monitor.start()
-    for _ in count():
-        with lock:
-            if len(ran) >= 60:
-                break
-        assert store.jobs.now() - begun < timedelta(seconds=60)
-        time.sleep(0.05)
-    over.set()
-    for monitor in monitors:
-        monitor.join()
-    assert len(ran) == len(set(ran)) >= 60
-    assert sorted(ran) == sorted(run.due_at for run in store.jobs.all(LOOK))
-    assert all(run.done_at is not None and run.token == 1 for run in store.jobs.all(LOOK))
+        Schedule(MonitorSettings(cron="every day"), sqlite_store.jobs, monitor_work())

@@ -1,4 +1,4 @@
-"""Groups of new inputs: found, and known again."""
+"""Groups of new inputs are found, and recognised in later windows."""
 
 import numpy as np
 

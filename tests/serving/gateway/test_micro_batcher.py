@@ -1,4 +1,4 @@
-"""The pipeline: nobody waits for a timer, nobody is forgotten, a bad input fails alone."""
+"""The micro-batcher: nobody waits for a timer, nobody is forgotten, a bad input fails alone."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serving.gateway.micro_batcher import Job, MicroBatcher, Submitted
+from serving.gateway.micro_batcher import BatchingOptions, Job, MicroBatcher, Submitted
 from store.errors import BadInput, Overloaded, StoreUnavailable
 
 
@@ -47,7 +47,7 @@ def play(work: Doubling, scene: Callable[[MicroBatcher[int, int, list[int]]], An
             work.decode,
             work.run,
             work.record,
-            **{"maximum_batch": 8, "maximum_waiting": 100, "decode_threads": 0, **options},
+            BatchingOptions(**{"maximum_batch": 8, "maximum_waiting": 100, "decode_threads": 0, **options}),
         )
         pipeline.start()
         try:
@@ -157,7 +157,10 @@ def test_stopping_finishes_what_was_accepted() -> None:
     async def main() -> list[list[Any]]:
         work = Doubling()
         pipeline: MicroBatcher[int, int, list[int]] = MicroBatcher(
-            work.decode, work.run, work.record, maximum_batch=2, maximum_waiting=100, decode_threads=2
+            work.decode,
+            work.run,
+            work.record,
+            BatchingOptions(maximum_batch=2, maximum_waiting=100, decode_threads=2),
         )
         pipeline.start()
         waiting = [pipeline.submit([job]) for job in range(9)]

@@ -28,32 +28,32 @@ def full(digits_client: TestClient, digits: Trained, sqlite_store: Store) -> Tes
         {
             "id": new_id(),
             "model_sha256": sha256,
-            "at": now - timedelta(minutes=place),
-            "since": now - timedelta(minutes=place + 1),
-            "until": now - timedelta(minutes=place),
+            "at": now - timedelta(minutes=index),
+            "since": now - timedelta(minutes=index + 1),
+            "until": now - timedelta(minutes=index),
             "count": 1_000,
             "flagged": 10,
             "verdict": "ok",
             "sentence": "Nothing has changed.",
             "seed": "test",
         }
-        for place in range(10_000)
+        for index in range(10_000)
     ]
     with sqlite_store.writing() as session:
         session.execute(insert(RunRow), runs)
-    for place in range(200):
+    for index in range(200):
         sqlite_store.models.register(
-            sha256=f"{place:064x}",
-            name=f"model {place}",
+            sha256=f"{index:064x}",
+            name=f"model {index}",
             application="vision",
             task="single_label",
             classes=[],
             reference=None,
         )
     with sqlite_store.writing() as session:
-        for place in range(1_000):
-            check = ("flagged_share", "covariate_shift", "label_shift", "confidence_shift", "accuracy")[place % 5]
-            of_model, run_id = f"{place // 5:064x}", runs[0]["id"]
+        for index in range(1_000):
+            check = ("flagged_share", "covariate_shift", "label_shift", "confidence_shift", "accuracy")[index % 5]
+            of_model, run_id = f"{index // 5:064x}", runs[0]["id"]
             alert = AlertRecord(new_id(), of_model, check, AlertState.FIRING, now, now, run_id, "It has shifted.")  # type: ignore[arg-type]
             sqlite_store.alerts.save(session, alert)
     return digits_client
@@ -76,7 +76,7 @@ def test_pages_read_no_prediction_and_show_a_bounded_part(full: TestClient, sqli
     finally:
         event.remove(sqlite_store.database.engine, "before_cursor_execute", note)
     assert statements
-    assert not [one for one in statements if "FROM predictions" in one or "FROM inputs" in one]
+    assert not [sql for sql in statements if "FROM predictions" in sql or "FROM inputs" in sql]
     assert "And 900 more, 900 of them firing" in pages["/alerts"]
     assert "<b>1000</b>" in pages["/"]
     assert "990 more</a>" in pages["/"]

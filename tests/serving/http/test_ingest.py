@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from monitor.ingest.model_ingest import id_of, register_elsewhere
+from monitor.ingest.model_ingest import derive_id, register_external_model
 from monitor.reference.file import encode
 from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
@@ -25,7 +25,7 @@ AT = datetime(2026, 11, 20, 8, tzinfo=UTC)
 
 @pytest.fixture
 def fraud(sqlite_store: Store, reference: Reference) -> str:
-    register_elsewhere(sqlite_store, "fraud", reference, encode(reference))
+    register_external_model(sqlite_store, "fraud", reference, encode(reference))
     return "fraud"
 
 
@@ -168,9 +168,9 @@ def test_a_file_is_ingested_from_the_command_line(sqlite_store: Store, fraud: st
 
 
 def test_an_id_is_of_its_time_and_the_same_again() -> None:
-    one = id_of("m" * 64, "order-1", AT)
-    assert one == id_of("m" * 64, "order-1", AT)
-    assert one != id_of("m" * 64, "order-2", AT)
+    one = derive_id("m" * 64, "order-1", AT)
+    assert one == derive_id("m" * 64, "order-1", AT)
+    assert one != derive_id("m" * 64, "order-2", AT)
     assert (one.version, one.int >> 80) == (7, int(AT.timestamp() * 1_000))
 
 
@@ -190,8 +190,8 @@ def test_a_gateway_without_a_learner_takes_and_shows_what_is_predicted_elsewhere
         assert sent.json()["recorded"] == 5
         assert "<b>5</b><span>predictions recorded" in client.get("/models/fraud", headers=html).text
         ingest = application.state.tidegate.ingest
-        assert ingest.of(fraud) is ingest.of(sqlite_store.models.all()[0].sha256)
-        ingest.of(fraud).history.write()
+        assert ingest.for_model(fraud) is ingest.for_model(sqlite_store.models.all()[0].sha256)
+        ingest.for_model(fraud).history.write()
         assert sum(bar["count"] for bar in client.get("/history?span=quarter").json()["bars"]) == 5
         for path in ("/v1/model", "/try", "/v1/models/fraud"):
             assert client.get(path).status_code == 404, path

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.http.multipart import Part, _cut, _read, parts_of
+from serving.http.multipart import Part, _parse_any_form, _split_at_boundary, parse_form
 from store.errors import BadInput
 
 BOUNDARY = b"------------------------d74496d66958873e"
@@ -30,8 +30,8 @@ def form(found: list[Part]) -> bytes:
 @given(parts)
 def test_a_usual_form_is_cut_into_what_was_put_in_and_the_library_agrees(found: list[Part]) -> None:
     body = form(found)
-    assert _cut(BOUNDARY, body) == found
-    read = _read(TYPE, body)
+    assert _split_at_boundary(BOUNDARY, body) == found
+    read = _parse_any_form(TYPE, body)
     assert sorted(read, key=repr) == sorted(found, key=repr)
 
 
@@ -42,13 +42,13 @@ def test_a_damaged_form_is_refused_or_read_but_never_breaks(found: list[Part], d
     damaged = body[:place] + bytes([body[place] ^ data.draw(st.integers(1, 255))]) + body[place + 1 :]
     for content in (damaged, body[:place]):
         with suppress(BadInput):
-            parts_of(TYPE, content, most=20)
+            parse_form(TYPE, content, maximum_parts=20)
 
 
 def test_an_unusual_form_is_left_to_the_library() -> None:
     body = form([Part("file", "picture.png", b"content")]).replace(b'name="file"', b'name="fi\\"le"')
-    assert _cut(BOUNDARY, body) is None
-    assert [part.content for part in parts_of(TYPE, body, most=20)] == [b"content"]
+    assert _split_at_boundary(BOUNDARY, body) is None
+    assert [part.content for part in parse_form(TYPE, body, maximum_parts=20)] == [b"content"]
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_an_unusual_form_is_left_to_the_library() -> None:
 )
 def test_what_is_no_form_or_holds_too_much_is_refused(content_type: bytes, body: bytes, status: int) -> None:
     with pytest.raises(BadInput) as raised:
-        parts_of(content_type, body, most=20)
+        parse_form(content_type, body, maximum_parts=20)
     assert raised.value.status == status

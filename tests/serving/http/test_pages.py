@@ -154,8 +154,8 @@ def test_history_adds_up_what_was_predicted_and_tells_slices_apart(
     digits_client: TestClient, digits: Trained, sqlite_store: Store
 ) -> None:
     contents = [path.read_bytes() for path in sorted((digits.folder / "traffic").rglob("*.png"))[:6]]
-    for place, content in enumerate(contents):
-        tags = {"site": "berlin" if place % 3 else "<b>paris</b>"}
+    for index, content in enumerate(contents):
+        tags = {"site": "berlin" if index % 3 else "<b>paris</b>"}
         answer = digits_client.post(
             "/v1/predict",
             content=content,
@@ -166,10 +166,10 @@ def test_history_adds_up_what_was_predicted_and_tells_slices_apart(
     application = digits_client.app
     (deployment,) = application.state.tidegate.deployments.all  # type: ignore[attr-defined]
     deployment.live.history.write()
-    found = digits_client.get("/history?span=day").json()
-    assert (found["model"], len(found["bars"])) == (deployment.live.model.name, 24)
-    assert [bar["count"] for bar in found["bars"]] == [0] * 23 + [6]
-    last = found["bars"][-1]
+    history = digits_client.get("/history?span=day").json()
+    assert (history["model"], len(history["bars"])) == (deployment.live.model.name, 24)
+    assert [bar["count"] for bar in history["bars"]] == [0] * 23 + [6]
+    last = history["bars"][-1]
     records = [
         sqlite_store.predictions.get(id_)
         for id_ in sqlite_store.predictions.window(
@@ -183,9 +183,12 @@ def test_history_adds_up_what_was_predicted_and_tells_slices_apart(
     confidences = [record.confidence for record in records if record is not None and record.confidence is not None]
     assert last["mean_confidence"] == pytest.approx(np.mean(confidences))
     assert min(confidences) <= last["confidence"][1] <= max(confidences)
-    assert [(one["slice"], one["count"]) for one in found["slices"]] == [("site=berlin", 4), ("site=<b>paris</b>", 2)]
+    assert [(line["slice"], line["count"]) for line in history["slices"]] == [
+        ("site=berlin", 4),
+        ("site=<b>paris</b>", 2),
+    ]
     # Too few to be told apart by a test.
-    assert [one["p_value"] for one in found["slices"]] == [None, None]
+    assert [line["p_value"] for line in history["slices"]] == [None, None]
     for span in ("day", "week", "month", "quarter"):
         page = digits_client.get(f"/history?span={span}", headers=HTML).text
         assert "<svg" in page
@@ -200,14 +203,14 @@ def test_metrics_are_what_prometheus_reads(digits_client: TestClient, digits: Tr
     digits_client.post("/v1/predict", content=content, headers={"content-type": "image/png"})
     answer = digits_client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    found = {
+    samples = {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
     model = sqlite_store.models.all()[0]
     of_model = ("model", model.name), ("version", model.sha256[:12])
-    assert found["tidegate_predictions_total", *of_model] == 1
-    assert found[("tidegate_spool_predictions",)] == 0
-    assert found[("tidegate_database_away",)] == 0
-    assert found[("tidegate_unrecorded_predictions_total",)] == 0
+    assert samples["tidegate_predictions_total", *of_model] == 1
+    assert samples[("tidegate_spool_predictions",)] == 0
+    assert samples[("tidegate_database_away",)] == 0
+    assert samples[("tidegate_unrecorded_predictions_total",)] == 0

@@ -16,13 +16,13 @@ from store.errors import BadSettings, StoreUnavailable
 from store.recording.batches import PredictionBatch, RawInput
 from store.settings import StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction, register
+from tests.store.records import MODEL, prediction, register
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:
     migrate.upgrade(database)
     with database.reading() as session:
-        context = MigrationContext.configure(session.connection(), opts={"include_name": migrate.ours})
+        context = MigrationContext.configure(session.connection(), opts={"include_name": migrate.is_described})
         assert compare_metadata(context, Base.metadata) == []
 
 

@@ -1,4 +1,4 @@
-"""What is kept, for how long, in which parts, and how it is counted, copied and checked."""
+"""Retention, partitions, counters, backup, export, and the check of the record."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,13 +20,13 @@ from store.maintenance.retention import Retention
 from store.recording.batches import PredictionBatch, PredictionRecord, RawInput
 from store.settings import StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, START, prediction, register
+from tests.store.records import MODEL, START, prediction, register
 
 DAY = 86_400.0
 
 
 def of_its_time(record: PredictionRecord) -> PredictionRecord:
-    """With an id that was made when it says, as PostgreSQL keeps days by their ids."""
+    """The record with an id of its own time, as PostgreSQL partitions by id."""
     return replace(record, id=UUID(int=partitions.first_id(record.at).int | 7 << 76 | 2 << 62))
 
 
@@ -50,7 +50,7 @@ def test_tallies_add_up_whatever_they_are_rolled_up_to(store: Store) -> None:
 
 def test_a_repeated_batch_is_written_and_counted_once(store: Store) -> None:
     register(store)
-    sent = PredictionBatch.from_bytes(PredictionBatch.of(MODEL, [prediction(place) for place in range(9)]).to_bytes())
+    sent = PredictionBatch.from_bytes(PredictionBatch.of(MODEL, [prediction(second) for second in range(9)]).to_bytes())
     store.predictions.record_batches([sent, sent])
     store.predictions.record_batches([sent])
     assert store.predictions.count() == store.counters.total(MODEL).count == 9
@@ -72,9 +72,9 @@ def test_each_kind_of_record_is_forgotten_at_its_own_age(store: Store) -> None:
     assert middle is not None
     assert (old.embedding.size, old.raw_input, old.prediction) == (0, None, "a")
     assert (middle.embedding.size, middle.raw_input) == (3, None)
-    kept = store.predictions.get(sent[1].id)
-    assert kept is not None
-    assert kept.raw_input == raw
+    newest = store.predictions.get(sent[1].id)
+    assert newest is not None
+    assert newest.raw_input == raw
     window = store.predictions.window(MODEL, START, now, max_rows=100, rng=np.random.default_rng(0))
     assert len(window.ids) == 2
     assert window.total == 3
@@ -100,7 +100,7 @@ def test_days_have_partitions_ahead_and_old_ones_are_dropped_whole(postgresql_ur
     register(store)
     now = datetime.now(UTC)
     with store.writing() as session:
-        names = partitions.names(session.connection(), "predictions")
+        names = partitions.partition_names(session.connection(), "predictions")
     today = f"predictions_{now:%Y%m%d}"
     assert today in names
     assert "predictions_default" in names
@@ -111,7 +111,7 @@ def test_days_have_partitions_ahead_and_old_ones_are_dropped_whole(postgresql_ur
         assert session.scalar(text(where)) == today
     store.run_housekeeping(now + timedelta(days=60))
     with store.writing() as session:
-        later = partitions.names(session.connection(), "predictions")
+        later = partitions.partition_names(session.connection(), "predictions")
     assert today not in later
     assert f"predictions_{now + timedelta(days=60):%Y%m%d}" in later
     assert store.predictions.count() == 0
@@ -126,7 +126,7 @@ def test_a_partition_made_late_takes_its_rows_out_of_the_default_one(postgresql_
     day = f"predictions_{now:%Y%m%d}"
     with store.writing() as session:
         session.execute(text(f'DROP TABLE "{day}"'))
-    store.predictions.record(MODEL, [prediction(place) for place in range(5)])
+    store.predictions.record(MODEL, [prediction(second) for second in range(5)])
     assert any("no day's partition" in finding.what for finding in examine(store.database))
     with store.writing() as session:
         assert day in partitions.make_ahead(session.connection(), now)
@@ -142,7 +142,7 @@ def test_a_database_in_use_is_migrated_without_losing_a_row(postgresql_url: str,
         migrate.upgrade(store.database)
         register(store)
         raw = RawInput("image/png", b"x")
-        store.predictions.record(MODEL, [prediction(place, raw=raw) for place in range(50)])
+        store.predictions.record(MODEL, [prediction(second, raw=raw) for second in range(50)])
         migrate.downgrade(store.database, "0004")
         with store.writing() as session:
             assert session.scalar(text("SELECT count(*) FROM predictions")) == 50
@@ -157,17 +157,17 @@ def test_a_database_in_use_is_migrated_without_losing_a_row(postgresql_url: str,
 
 def test_a_backup_is_whole_while_the_record_is_written_to(sqlite_store: Store, tmp_path: Path) -> None:
     register(sqlite_store)
-    sent = [prediction(place) for place in range(300)]
+    sent = [prediction(second) for second in range(300)]
     sqlite_store.predictions.record(MODEL, sent)
-    made = back_up(sqlite_store.database, tmp_path / "copies" / "copy.db")
+    backup = back_up(sqlite_store.database, tmp_path / "copies" / "copy.db")
     sqlite_store.predictions.record(MODEL, [prediction(999)])
-    assert made.predictions == 300
-    copy = Store.open(StoreSettings(database=f"sqlite:///{made.file}"))
+    assert backup.predictions == 300
+    copy = Store.open(StoreSettings(database=f"sqlite:///{backup.file}"))
     assert copy.predictions.count() == 300
     assert list(examine(copy.database)) == []
     copy.close()
     with pytest.raises(BadSettings, match="exists already"):
-        back_up(sqlite_store.database, made.file)
+        back_up(sqlite_store.database, backup.file)
     assert list((tmp_path / "copies").glob("*.part")) == []
 
 
@@ -180,14 +180,14 @@ def test_a_postgresql_is_backed_up_by_its_own_tools(postgresql_url: str, tmp_pat
 
 def test_the_record_goes_out_as_parquet_and_reads_back_the_same(store: Store, tmp_path: Path) -> None:
     register(store)
-    sent = [prediction(place, flagged=None if place == 3 else place == 1) for place in range(10)]
+    sent = [prediction(second, flagged=None if second == 3 else second == 1) for second in range(10)]
     store.predictions.record(MODEL, sent)
     until = START + timedelta(seconds=8)
-    number = export_predictions(store.database, MODEL, START, until, tmp_path / "out" / "digits.parquet")
+    rows = export_predictions(store.database, MODEL, START, until, tmp_path / "out" / "digits.parquet")
     table = pq.read_table(tmp_path / "out" / "digits.parquet")
-    assert number == len(table) == 8
+    assert rows == len(table) == 8
     frame = table.to_pandas()
-    assert list(frame["id"]) == [str(one.id) for one in sent[1:9]]
+    assert list(frame["id"]) == [str(record.id) for record in sent[1:9]]
     assert list(frame["flagged"]) == [True, False, None, False, False, False, False, False]
     assert frame["tags"][0] == '{"site":"berlin"}'
     np.testing.assert_array_equal(frame["embedding"][0], np.array([0.5, -2.0, 3.25], np.float16))
@@ -196,7 +196,7 @@ def test_the_record_goes_out_as_parquet_and_reads_back_the_same(store: Store, tm
 
 def test_fsck_finds_what_is_wrong_and_mends_what_it_can(store: Store) -> None:
     register(store)
-    store.predictions.record(MODEL, [prediction(place) for place in range(20)])
+    store.predictions.record(MODEL, [prediction(second) for second in range(20)])
     assert list(examine(store.database)) == []
     with store.writing() as session:
         session.execute(text("UPDATE tallies SET count = 7"))
@@ -207,4 +207,4 @@ def test_fsck_finds_what_is_wrong_and_mends_what_it_can(store: Store) -> None:
     with store.writing() as session:
         cut = "substr(embedding, 1, 7)" if store.database.is_sqlite else "substring(embedding from 1 for 7)"
         session.execute(text(f"UPDATE predictions SET embedding = {cut} WHERE at > '2026-03-01 12:00:15'"))
-    assert any("different lengths" in found.what for found in examine(store.database))
+    assert any("different lengths" in finding.what for finding in examine(store.database))

@@ -16,10 +16,10 @@ from store.recording.batches import PredictionBatch, RawInput
 from store.recording.spool import Spool
 from store.settings import StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction, register
+from tests.store.records import MODEL, prediction, register
 
 disk = ctypes.CDLL(None)
-MOST = 2_000
+MAXIMUM_RUNS = 2_000
 
 
 def batch() -> PredictionBatch:
@@ -31,16 +31,17 @@ def record(folder: Path, template: Path, n: int, error: int, lasting: bool) -> b
     shutil.copytree(template, folder)
     settings = StoreSettings(database=f"sqlite:///{folder / 'tidegate.db'}")
     store = Store.open(settings)
+    store.recording.open()
     disk.arm(ctypes.c_long(n), error, int(lasting), str(folder).encode())
     issued, acknowledged = set(), set()
     for _ in range(4):
-        one = batch()
-        issued |= set(one.ids)
+        sent = batch()
+        issued |= set(sent.ids)
         try:
-            store.recording.record([one])
+            store.recording.record([sent])
         except StoreUnavailable:
             continue
-        acknowledged |= set(one.ids)
+        acknowledged |= set(sent.ids)
     failed = bool(disk.disarm())
     store.close()
     store = Store.open(settings)
@@ -50,6 +51,7 @@ def record(folder: Path, template: Path, n: int, error: int, lasting: bool) -> b
     assert acknowledged <= stored, "an acknowledged prediction is gone"
     assert len(stored) == store.predictions.count() == store.counters.total(MODEL).count
     assert len(store.predictions.raw_inputs(list(stored))) == len(stored)
+    store.recording.open()
     store.recording.record([batch()])
     assert store.predictions.count() == len(stored) + 3
     store.close()
@@ -63,25 +65,25 @@ def spool(folder: Path, _template: Path, n: int, error: int, lasting: bool) -> b
     Spool(path, 10**9).close()
     opened = Spool(path, 10**9)
     disk.arm(ctypes.c_long(n), error, int(lasting), str(folder).encode())
-    issued, acknowledged, taken = set(), set(), set()
-    for place in range(5):
-        one = batch()
-        issued |= set(one.ids)
+    issued, acknowledged, drained = set(), set(), set()
+    for step in range(5):
+        sent = batch()
+        issued |= set(sent.ids)
         try:
-            opened.append([one])
-            acknowledged |= set(one.ids)
-            if place == 2:
+            opened.append([sent])
+            acknowledged |= set(sent.ids)
+            if step == 2:
                 (oldest,) = opened.oldest(1)
-                taken |= set(oldest.batch.ids)
+                drained |= set(oldest.batch.ids)
                 opened.remove([oldest.number])
         except StoreUnavailable:
             continue
     failed = bool(disk.disarm())
     opened.close()
     again = Spool(path, 10**9)
-    waiting = [id_ for one in again.oldest(100) for id_ in one.batch.ids]
-    # What was taken out may come again: the database leaves it out then.
-    assert acknowledged - taken <= set(waiting) <= issued, "an acknowledged prediction is gone"
+    waiting = [id_ for spooled in again.oldest(100) for id_ in spooled.batch.ids]
+    # What was drained may come again: the database leaves it out then.
+    assert acknowledged - drained <= set(waiting) <= issued, "an acknowledged prediction is gone"
     assert len(waiting) == len(set(waiting))
     again.append([batch()])
     again.close()
@@ -98,7 +100,7 @@ def main(root: Path) -> None:
     for work in (record, spool):
         for error in (errno.EIO, errno.ENOSPC):
             for lasting in (False, True):
-                for n in range(1, MOST):
+                for n in range(1, MAXIMUM_RUNS):
                     folder = root / f"{work.__name__}-{error}-{lasting}-{n}"
                     failed = work(folder, template, n, error, lasting)
                     shutil.rmtree(folder)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.preload import compiled
+from tests.preload import compile_library
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(HERE / "failing_disk.c", tmp_path_factory.mktemp("failing"))
+    return compile_library(HERE / "failing_disk.c", tmp_path_factory.mktemp("failing"))
 
 
 def test_whichever_write_or_sync_fails_what_was_acknowledged_is_there(failing_disk: Path, tmp_path: Path) -> None:

@@ -16,17 +16,17 @@ from store.errors import StorageFull
 from store.recording.batches import PredictionBatch
 from store.settings import OnFull, StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction, register
+from tests.store.records import MODEL, prediction, register
 
 
 def batch(rows: int = 2) -> PredictionBatch:
-    return PredictionBatch.of(MODEL, [prediction(place) for place in range(rows)])
+    return PredictionBatch.of(MODEL, [prediction(second) for second in range(rows)])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -36,6 +36,7 @@ def postgresql(postgresql_url: str, tmp_path: Path) -> Iterator[Store]:
     store = Store(Database(settings))
     migrate.upgrade(store.database)
     register(store)
+    store.recording.open()
     yield store
     store.close()
 
@@ -52,16 +53,15 @@ def test_a_slow_database_is_not_waited_for_and_gets_every_row_once(postgresql: S
     locker = threading.Thread(target=lock_predictions, args=(postgresql, release, held))
     locker.start()
     held.wait(10)
-    sent = [batch() for _ in range(5)]
     slowest = 0.0
-    for one in sent:
+    for _ in range(5):
         began = time.monotonic()
-        postgresql.recording.record([one])
+        postgresql.recording.record([batch()])
         slowest = max(slowest, time.monotonic() - began)
     status = postgresql.recording.status()
     assert slowest < 2
     assert status.away is not None
-    assert postgresql.recording.usable
+    assert postgresql.recording.has_spool_room
     wait_for(lambda: "wait in the spool" in (postgresql.recording.status().warning or ""))
     release.set()
     locker.join()
@@ -83,6 +83,7 @@ def test_what_waits_in_the_spool_survives_the_process(postgresql: Store) -> None
     release.set()
     locker.join()
     again = Store(Database(postgresql.database.settings))
+    again.recording.open()
     wait_for(lambda: again.recording.status().away is None and again.predictions.count() == 7)
     again.close()
 
@@ -93,8 +94,8 @@ def test_a_row_that_the_database_refuses_is_put_aside_and_holds_up_no_other(post
     locker.start()
     held.wait(10)
     foreign = PredictionBatch.of("f" * 64, [prediction()])
-    for one in (batch(), foreign, batch()):
-        postgresql.recording.record([one])
+    for sent in (batch(), foreign, batch()):
+        postgresql.recording.record([sent])
     release.set()
     locker.join()
     wait_for(lambda: postgresql.predictions.count() == 4)
@@ -106,6 +107,7 @@ def test_without_room_predictions_are_refused_or_counted_as_the_operator_chose(t
     def full(on_full: OnFull) -> Store:
         url = f"sqlite:///{tmp_path / on_full.value}.db"
         store = Store.open(StoreSettings(database=url, on_full=on_full))
+        store.recording.open()
         register(store)
         store.predictions.record(MODEL, [prediction()])
         with store.database.reading() as session:
@@ -135,16 +137,16 @@ import resource, sys
 from pathlib import Path
 from store.settings import StoreSettings
 from store.store import Store
-from tests.store.test_conformance import MODEL, prediction
+from tests.store.records import MODEL, prediction
 store = Store.open(StoreSettings(database=sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 for _ in range(12):
-    one = prediction()
+    sent = prediction()
     try:
-        store.predictions.record(MODEL, [one])
+        store.predictions.record(MODEL, [sent])
     except Exception:
         sys.exit(3)
-    print(one.id, flush=True)
+    print(sent.id, flush=True)
 """
 
 
@@ -175,3 +177,42 @@ def test_whichever_write_fails_what_was_acknowledged_is_there(tmp_path: Path) ->
         failed += 1
     assert done.returncode == 0
     assert failed >= 2
+
+
+def drainers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "drainer"]
+
+
+def test_reading_a_status_opens_no_spool_and_starts_no_thread(postgresql_url: str, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    store = Store(Database(StoreSettings(database=postgresql_url, spool=str(spool))))
+    status = store.recording.status()
+    assert (status.spool.rows, status.maximum_bytes, status.warning) == (0, 2 * 1024**3, None)
+    assert not store.recording.has_spool_room
+    assert not spool.exists()
+    assert drainers() == []
+    store.recording.open()
+    # Whoever opens it again has it open.
+    store.recording.open()
+    assert spool.exists()
+    assert drainers() == ["drainer"]
+    store.close()
+    assert drainers() == []
+    store.close()
+    assert store.recording.status().away is None
+
+
+def test_recording_before_it_is_opened_or_after_it_was_closed_is_a_clear_error(sqlite_store: Store) -> None:
+    register(sqlite_store)
+    with pytest.raises(RuntimeError, match=r"store\.recording\.open\(\)"):
+        sqlite_store.recording.record([batch()])
+    sqlite_store.recording.open()
+    sqlite_store.recording.record([batch()])
+    sqlite_store.recording.close()
+    sqlite_store.recording.close()
+    with pytest.raises(RuntimeError, match="Nothing was recorded"):
+        sqlite_store.recording.record([batch()])
+    assert sqlite_store.predictions.count() == 2
+    sqlite_store.recording.open()
+    sqlite_store.recording.record([batch()])
+    assert sqlite_store.predictions.count() == 4

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from store.database.engine import sqlite_module
 from store.errors import DamagedRecord, StorageFull, StoreUnavailable
 from store.recording.batches import PredictionBatch, RawInput
-from store.recording.spool import Spool, drainer_lock, files_set_aside
-from tests.store.test_conformance import MODEL, prediction
+from store.recording.spool import Spool, damaged_files, drainer_lock
+from tests.store.records import MODEL, prediction
 
 BOUND = 10 * 1024**2
 
 
 def batch(rows: int = 3, raw: bytes = b"picture") -> PredictionBatch:
-    return PredictionBatch.of(MODEL, [prediction(place, raw=RawInput("image/png", raw)) for place in range(rows)])
+    return PredictionBatch.of(MODEL, [prediction(second, raw=RawInput("image/png", raw)) for second in range(rows)])
 
 
 def _rows(batch: PredictionBatch):
@@ -60,10 +60,10 @@ def test_a_batch_comes_back_as_it_went_in(path: Path) -> None:
 )
 def test_any_batch_survives_as_bytes(rows, width, classes, tags, content, seed) -> None:
     rng = np.random.default_rng(seed)
-    made = batch(rows)
+    template = batch(rows)
     sent = PredictionBatch(
         **{
-            **vars(made),
+            **vars(template),
             "tags": [tags] * rows,
             "raw_inputs": [None if content is None else RawInput("a/b", content)] * rows,
             "confidences": rng.uniform(size=rows).tolist(),
@@ -71,19 +71,19 @@ def test_any_batch_survives_as_bytes(rows, width, classes, tags, content, seed) 
             "logits": rng.normal(size=(rows, classes)),
         }
     )
-    back = PredictionBatch.from_bytes(sent.to_bytes())
-    assert _rows(back) == _rows(sent)
-    assert back.input_columns() == sent.input_columns()
+    read = PredictionBatch.from_bytes(sent.to_bytes())
+    assert _rows(read) == _rows(sent)
+    assert read.input_columns() == sent.input_columns()
 
 
 @settings(max_examples=100, deadline=None)
-@given(place=st.integers(0, 10_000), value=st.integers(0, 255), cut=st.booleans())
-def test_a_damaged_batch_is_an_error_or_another_batch_and_never_a_crash(place: int, value: int, cut: bool) -> None:
+@given(position=st.integers(0, 10_000), value=st.integers(0, 255), cut=st.booleans())
+def test_a_damaged_batch_is_an_error_or_another_batch_and_never_a_crash(position: int, value: int, cut: bool) -> None:
     content = bytearray(batch().to_bytes())
-    place %= len(content)
-    content[place] = value
+    position %= len(content)
+    content[position] = value
     try:
-        PredictionBatch.from_bytes(bytes(content[:place] if cut else content))
+        PredictionBatch.from_bytes(bytes(content[:position] if cut else content))
     except DamagedRecord:
         return
     assert not cut
@@ -97,7 +97,7 @@ def test_a_torn_row_is_put_aside_and_counted_and_the_rest_goes_on(path: Path) ->
     connection.commit()
     connection.close()
     assert spool.problems() == ["batch 2 does not match its checksum"]
-    assert [len(one.batch) for one in spool.oldest(10)] == [2, 4]
+    assert [len(spooled.batch) for spooled in spool.oldest(10)] == [2, 4]
     depth = spool.depth()
     assert (depth.rows, depth.put_aside) == (6, 3)
     spool.close()
@@ -109,8 +109,8 @@ def test_a_file_that_is_no_spool_any_more_is_set_aside_and_a_new_one_begun(path:
     spool = Spool(path, BOUND)
     spool.append([batch()])
     assert spool.depth().rows == 3
-    (aside,) = files_set_aside(path)
-    assert aside.read_bytes().startswith(b"not a database")
+    (damaged,) = damaged_files(path)
+    assert damaged.read_bytes().startswith(b"not a database")
     spool.close()
 
 

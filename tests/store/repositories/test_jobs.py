@@ -37,7 +37,7 @@ def test_a_lost_lease_is_taken_over_and_its_first_holder_writes_nothing(store: S
     with store.writing() as transaction:
         heir.fence(transaction)
     # The frozen one can't end it either.
-    store.jobs.done(frozen.job, frozen.due_at, frozen.token)
+    store.jobs.mark_done(frozen.job, frozen.due_at, frozen.token)
     last = store.jobs.last("look")
     assert last is not None
     assert (last.holder, last.done_at) == ("heir", None)

@@ -15,29 +15,29 @@ ERROR = 3 * 0.0133
 @settings(max_examples=40, deadline=None)
 @given(sizes=st.lists(st.integers(0, 3_000), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1))
 def test_parts_together_have_the_quantiles_of_the_whole(sizes: list[int], seed: int) -> None:
-    parts = [np.random.default_rng([seed, place]).lognormal(size=size) for place, size in enumerate(sizes)]
+    parts = [np.random.default_rng([seed, index]).lognormal(size=size) for index, size in enumerate(sizes)]
     whole = np.concatenate(parts)
     together = QuantileSketch()
     for part in parts:
         together = together + QuantileSketch.from_bytes(QuantileSketch.of(part).to_bytes())
     assert len(together) == whole.size
     shares = (0.01, 0.1, 0.5, 0.9, 0.99)
-    found = together.at(shares)
+    quantiles = together.at(shares)
     if not whole.size:
-        assert found is None
+        assert quantiles is None
         return
-    assert found is not None
-    for share, value in zip(shares, found, strict=True):
+    assert quantiles is not None
+    for share, value in zip(shares, quantiles, strict=True):
         # float32 rounds the value itself.
         below = (whole < value * (1 - 1e-6)).mean(), (whole <= value * (1 + 1e-6)).mean()
         assert below[0] - ERROR <= share <= below[1] + ERROR
 
 
 def test_what_is_not_finite_is_left_out_and_adding_changes_neither() -> None:
-    one = QuantileSketch.of(np.array([1.0, np.nan, np.inf, -np.inf, 3.0]))
-    other = QuantileSketch.of(np.array([2.0]))
-    assert (one + other).at([0.5]) == [2.0]
-    assert (len(one), len(other)) == (2, 1)
+    first = QuantileSketch.of(np.array([1.0, np.nan, np.inf, -np.inf, 3.0]))
+    second = QuantileSketch.of(np.array([2.0]))
+    assert (first + second).at([0.5]) == [2.0]
+    assert (len(first), len(second)) == (2, 1)
 
 
 @given(st.binary(min_size=1, max_size=200))

@@ -1,0 +1,36 @@
+"""A reference in a few lines, for people."""
+
+import numpy as np
+
+from monitor.reference.conformal import FlaggedLaw
+from monitor.reference.content import ReferenceContent
+
+
+def summary_of(reference: ReferenceContent, threshold: float, flagged_law: FlaggedLaw) -> list[tuple[str, str]]:
+    """What a person wants to know of a reference, as pairs of name and value.
+
+    Args:
+        reference: the reference's content.
+        threshold: the OOD score from which an input is flagged; infinite where nothing can be.
+        flagged_law: the law of the number of flagged in-domain rows.
+    """
+    lines = [("training rows", f"{reference.training_rows:,}"), ("held-out rows", f"{reference.held_out_rows:,}")]
+    if reference.origin is not None:
+        lines.insert(0, ("learner", reference.origin.name))
+        if reference.origin.classes:
+            lines.append(("classes", f"{len(reference.origin.classes):,}"))
+        if reference.origin.accuracy is not None:
+            lines.append(("accuracy on the held-out rows", f"{reference.origin.accuracy:.1%}"))
+        lines.append(("calibrated on", reference.origin.calibration_source))
+    dimension = reference.held_out.embeddings.shape[1]
+    lines.append(("embedding", f"{dimension} numbers, scored by {', '.join(reference.scorers)}"))
+    lines.append(("flagged from OOD score", _meaning_of(threshold, flagged_law)))
+    return lines
+
+
+def _meaning_of(threshold: float, flagged_law: FlaggedLaw) -> str:
+    if np.isfinite(threshold):
+        one_in = round(1 / flagged_law.expected_share)
+        return f"{threshold:.2f}: about 1 in {one_in:,} in-domain inputs will be flagged"
+    needed = int(np.ceil(1 / flagged_law.alpha)) - 1
+    return f"never: alpha {flagged_law.alpha:g} needs {needed:,} calibration rows, there are {flagged_law.m:,}"
