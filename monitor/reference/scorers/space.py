@@ -44,7 +44,7 @@ class Space:
     def whitened(cls, centre: Floats, covariance: Floats) -> "Space":
         """The space in which this covariance `(d, d)` is the identity; directions past q get the mean of their variances."""
         eigenvalues, vectors = np.linalg.eigh(covariance)
-        # Constant dimensions and few rows give zero eigenvalues; the floor makes a move coordinates them count, not explode.
+        # Constant dimensions and few rows give zero eigenvalues; the floor makes a move along them count, not explode.
         floor = max(float(eigenvalues.max()) * _SMALLEST_EIGENVALUE, 1e-30)
         eigenvalues = np.maximum(eigenvalues, floor)
         q = min(DIRECTIONS, eigenvalues.size)
