@@ -21,6 +21,14 @@ from store.store import Store
 from tests.made_once import RunFolder
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, where what they share is made once; a test may name another group."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Where things are made once for all processes of this run."""
@@ -169,6 +177,10 @@ def reference(population: Population) -> Reference:
     )
 
 
+# Of the references that are made with the learners.
+SEED = 0
+
+
 @dataclass(frozen=True)
 class Trained:
     """A learner's export, its reference, and the data beside them."""
@@ -215,5 +227,5 @@ def _profile(export: Path, folder: Path, training: str, held_out: str) -> None:
 
     engine = Engine(load(export))
     parts = [labelled_inputs(folder / part, engine.adapter) for part in (training, held_out)]
-    made = make_reference(engine, parts[0], parts[1], rng=np.random.default_rng(0))
+    made = make_reference(engine, parts[0], parts[1], rng=np.random.default_rng(SEED))
     made.save(export.with_suffix(".reference"))
