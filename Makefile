@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 EXIT ?=
+# So many processes share the tests, each with one thread; the tests of a file stay together.
+TESTERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup clients demo test unit e2e bench docs lint types imports format clean
@@ -29,13 +32,13 @@ demo: setup ## train, serve, and watch digits, letters and a new scanner (EXIT=1
 	@$(BIN)/python -m examples.digits.demo $(if $(EXIT),--exit)
 
 test: setup clients ## run every test; says what it skipped and why
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 unit: setup ## run the tests that need no processes, server or browser
-	@$(BIN)/python -m pytest -m 'not e2e'
+	@$(PYTEST) -m 'not e2e'
 
 e2e: setup clients ## run the tests that drive real processes, PostgreSQL and Chromium
-	@$(BIN)/python -m pytest -m e2e
+	@$(PYTEST) -m e2e
 
 bench: setup ## measure detection against peers (an hour or two; needs Debian's dataset-fashion-mnist)
 	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]' --constraint constraints.txt

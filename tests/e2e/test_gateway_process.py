@@ -3,7 +3,6 @@
 import signal
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -110,9 +109,11 @@ def _load_until(digits: Trained, folder: Path, end) -> tuple[list[UUID], int]:
 
         with ThreadPoolExecutor(16) as pool:
             clients = [pool.submit(client_of_many, place) for place in range(16)]
-            time.sleep(2)
-            code = end(served)
-            over.set()
+            try:
+                wait_for(lambda: len(answered) > 300, "the load")
+                code = end(served)
+            finally:
+                over.set()
             for one in clients:
                 one.result()
     return answered, code

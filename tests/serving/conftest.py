@@ -1,5 +1,6 @@
 """Gateways in this process, over real learners and a real record."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from serving.rollout.deployment import Deployment
 from serving.settings import ServingSettings
 from store.store import Store
 from tests.conftest import Trained
+from tests.made_once import RunFolder
+from tests.serving.learners import Case, texts
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +29,17 @@ def digits_engine(digits: Trained) -> Engine:
 @pytest.fixture(scope="session")
 def cells_engine(cells: Trained) -> Engine:
     return Engine(load(cells.export))
+
+
+@pytest.fixture(scope="session")
+def text_case(run_folder: RunFolder) -> Case:
+    """A learner over texts: recurrent, so the slowest of the small ones to train."""
+
+    def make(folder: Path) -> None:
+        (folder / "case.pickle").write_bytes(pickle.dumps(texts(folder)))
+
+    made: Case = pickle.loads((run_folder.make_once("texts", make) / "case.pickle").read_bytes())
+    return made
 
 
 Connect = Callable[..., TestClient]

@@ -23,7 +23,7 @@ from tests.e2e.faults.traffic import Traffic
 from tests.e2e.harness import command, environment, gateway, run, wait_for
 from tests.preload import SettableClock
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 __all__ = ["server"]
 
 # How far a row's instant may lie from the truth: a question to the database and back, on a busy machine.

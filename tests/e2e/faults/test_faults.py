@@ -28,7 +28,7 @@ from tests.e2e.faults.postgresql import Mood, Postgresql, Proxy
 from tests.e2e.faults.traffic import Traffic
 from tests.e2e.harness import Gateway, command, environment, gateway, run, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 
 SECONDS = float(os.environ.get("TIDEGATE_FAULT_SECONDS", "60"))
 SEED = int(os.environ.get("TIDEGATE_FAULT_SEED", "7"))

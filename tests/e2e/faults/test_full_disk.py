@@ -14,7 +14,7 @@ from tests.conftest import Trained
 from tests.e2e.faults.test_faults import rows_of
 from tests.e2e.harness import gateway, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 
 
 @pytest.fixture

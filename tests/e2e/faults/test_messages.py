@@ -19,7 +19,7 @@ from tests.monitor.passes.test_monitor_pass import register, serve
 from tests.monitor.receiver import receiving
 from tests.preload import SettableClock
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 
 # The real monitor, which dies at one point: the change of state is committed, and nothing is sent.
 DIES_BEFORE_SENDING = """

@@ -26,7 +26,7 @@ from tests.e2e.harness import command, environment, gateway, wait_for
 from tests.monitor.passes.test_monitor_pass import register, serve
 from tests.monitor.receiver import receiving
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 
 EVERY_MINUTES = 0.05
 LEASE_SECONDS = 2.0

@@ -1,6 +1,10 @@
 """Baselines, their certificate, the budget they share, and the evidence of what was found against them."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from store.errors import BadBaseline, NotFound
 from store.repositories.alerts import AlertState
 from store.repositories.baselines import BaselineRecord
 from store.repositories.runs import Verdict
+from store.settings import StoreSettings
 from store.store import Store
 from tests.conftest import Population
 from tests.monitor.passes.test_monitor_pass import MODEL, look, register, serve
@@ -40,6 +45,28 @@ def elsewhere(sqlite_store: Store, reference: Reference, population: Population)
     return sqlite_store
 
 
+@pytest.fixture(scope="module")
+def pinned_file(
+    tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, reference: Reference, population: Population
+) -> Path:
+    """That production with all of it pinned as `healthy v1`; a certificate takes seconds, so it is made once."""
+    file = tmp_path_factory.mktemp("pinned") / "tidegate.db"
+    shutil.copy(migrated_sqlite, file)
+    with closing(Store.open(StoreSettings(database=f"sqlite:///{file}"))) as store:
+        register(store, encode(reference))
+        serve(store, reference, *population.draw(800, np.random.default_rng(2), noise=1.3)[:2])
+        pin_all(store)
+    return file
+
+
+@pytest.fixture
+def pinned(pinned_file: Path, tmp_path: Path) -> Iterator[Store]:
+    """A copy of it."""
+    shutil.copy(pinned_file, tmp_path / "pinned.db")
+    with closing(Store.open(StoreSettings(database=f"sqlite:///{tmp_path / 'pinned.db'}"))) as store:
+        yield store
+
+
 def test_an_accepted_window_is_what_alerts_watch_from_then_on(
     elsewhere: Store, reference: Reference, population: Population
 ) -> None:
@@ -57,22 +84,22 @@ def test_an_accepted_window_is_what_alerts_watch_from_then_on(
 
 
 def test_versions_of_a_name_follow_each_other_and_can_be_compared(
-    elsewhere: Store, reference: Reference, population: Population
+    pinned: Store, reference: Reference, population: Population
 ) -> None:
-    first = pin_all(elsewhere)
+    first = pinned.baselines.find(MODEL, "healthy")
     between = utc_now()
-    serve(elsewhere, reference, *population.draw(400, np.random.default_rng(5), noise=1.5)[:2])
-    second = pin_all(elsewhere, since=between)
-    assert [baseline.label for baseline in elsewhere.baselines.of_model(MODEL)] == ["healthy v2", "healthy v1"]
-    active = elsewhere.baselines.active(MODEL)
+    serve(pinned, reference, *population.draw(400, np.random.default_rng(5), noise=1.5)[:2])
+    second = pin_all(pinned, since=between)
+    assert [baseline.label for baseline in pinned.baselines.of_model(MODEL)] == ["healthy v2", "healthy v1"]
+    active = pinned.baselines.active(MODEL)
     assert active is not None
     assert active.id == second.id
-    assert elsewhere.baselines.find(MODEL, "healthy").id == second.id
-    assert elsewhere.baselines.find(MODEL, "healthy v1").id == first.id
-    difference = compare_baselines(elsewhere, elsewhere.models.get(MODEL), first, second, np.random.default_rng(0))
+    assert pinned.baselines.find(MODEL, "healthy").id == second.id
+    assert pinned.baselines.find(MODEL, "healthy v1").id == first.id
+    difference = compare_baselines(pinned, pinned.models.get(MODEL), first, second, np.random.default_rng(0))
     assert "healthy v2 compared with healthy v1: " in difference
     with pytest.raises(NotFound, match="baseline list"):
-        elsewhere.baselines.find(MODEL, "october")
+        pinned.baselines.find(MODEL, "october")
 
 
 def test_a_window_that_changes_within_itself_is_refused_with_the_time(
@@ -178,13 +205,12 @@ def test_an_alert_is_replayed_to_the_same_numbers_and_a_tampered_record_is_not(
 
 
 def test_a_replay_of_a_window_against_a_baseline_finds_it(
-    elsewhere: Store, reference: Reference, population: Population
+    pinned: Store, reference: Reference, population: Population
 ) -> None:
-    pin_all(elsewhere)
-    look(elsewhere)
-    serve(elsewhere, reference, *population.strangers(300, np.random.default_rng(13)))
-    raised = look(elsewhere).run
-    assert replay(elsewhere, raised.id).same
+    look(pinned)
+    serve(pinned, reference, *population.strangers(300, np.random.default_rng(13)))
+    raised = look(pinned).run
+    assert replay(pinned, raised.id).same
 
 
 def test_a_run_that_raised_nothing_has_no_evidence(

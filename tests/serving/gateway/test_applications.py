@@ -19,8 +19,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Constructing a Categorical", "ig
 TOLERANCE = 1e-4
 
 
-@pytest.fixture(scope="module", params=sorted(MAKERS))
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(MAKERS)]
+)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    if request.param == "texts":
+        shared: Case = request.getfixturevalue("text_case")
+        return shared
     return MAKERS[request.param](tmp_path_factory.mktemp(request.param))
 
 

@@ -45,8 +45,9 @@ static int fails(int file) {
 
 #define REAL(name) ((__typeof__(&name)) dlsym(RTLD_NEXT, #name))
 
-int fsync(int file) { return fails(file) ? -1 : REAL(fsync)(file); }
-int fdatasync(int file) { return fails(file) ? -1 : REAL(fdatasync)(file); }
+/* A sync that succeeds has nothing to do: the machine keeps its power, and the test takes thousands of them. */
+int fsync(int file) { return fails(file) ? -1 : 0; }
+int fdatasync(int file) { return fails(file) ? -1 : 0; }
 int ftruncate(int file, off_t size) { return fails(file) ? -1 : REAL(ftruncate)(file, size); }
 int ftruncate64(int file, off64_t size) { return fails(file) ? -1 : REAL(ftruncate64)(file, size); }
 ssize_t write(int file, const void *from, size_t size) { return fails(file) ? -1 : REAL(write)(file, from, size); }

@@ -9,8 +9,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from sqlalchemy import select
+
 from store.database import migrate
 from store.database.engine import Database
+from store.database.tables import PredictionRow
 from store.errors import StoreUnavailable
 from store.recording.batches import PredictionBatch, RawInput
 from store.recording.spool import Spool
@@ -30,7 +33,7 @@ def record(folder: Path, template: Path, n: int, error: int, lasting: bool) -> b
     """Whether a write failed while predictions were recorded."""
     shutil.copytree(template, folder)
     settings = StoreSettings(database=f"sqlite:///{folder / 'tidegate.db'}")
-    store = Store.open(settings)
+    store = Store(Database(settings))
     store.recording.open()
     disk.arm(ctypes.c_long(n), error, int(lasting), str(folder).encode())
     issued, acknowledged = set(), set()
@@ -44,11 +47,11 @@ def record(folder: Path, template: Path, n: int, error: int, lasting: bool) -> b
         acknowledged |= set(sent.ids)
     failed = bool(disk.disarm())
     store.close()
-    store = Store.open(settings)
+    store = Store(Database(settings))
     with store.database.reading() as session:
         assert session.connection().exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
-    stored = {id_ for id_ in issued if store.predictions.get(id_) is not None}
-    assert acknowledged <= stored, "an acknowledged prediction is gone"
+        stored = set(session.scalars(select(PredictionRow.id)))
+    assert acknowledged <= stored <= issued, "an acknowledged prediction is gone"
     assert len(stored) == store.predictions.count() == store.counters.total(MODEL).count
     assert len(store.predictions.raw_inputs(list(stored))) == len(stored)
     store.recording.open()
