@@ -32,8 +32,6 @@ from store.store import Store
 from tidegate import Client
 from tidegate.notebook_server import Served
 
-ROWS = 600
-COLOURS = ("blue", "green", "red")
 _MOST_PREDICTIONS = 100_000
 _SECONDS_TO_BE_READY = 30.0
 
@@ -168,35 +166,12 @@ def _wait_until_ready(served: Served) -> None:
 @cache
 def tiny_learner() -> TinyLearner:
     """Train, export and profile the tiny learner, once in a process; its files are deleted when the process ends."""
-    import pandas as pd
-
-    from serving.learner.torchvision_operators import declare_missing_operators
+    from serving.learner.tiny import train_tiny_learner
     from tidegate.notebook import profile
-
-    declare_missing_operators()
-    from fastai.tabular import all as fastai
 
     folder = tempfile.TemporaryDirectory(prefix="tidegate-tiny-")
     atexit.register(folder.cleanup)
-    rng = np.random.default_rng(0)
-    width, height = rng.normal(size=(2, ROWS))
-    table = pd.DataFrame({"width": width, "height": height, "colour": rng.choice(COLOURS, ROWS)})
-    table["size"] = np.where(table["width"] + table["height"] > 0, "large", "small")
-    half = ROWS // 2
-    rows = fastai.TabularPandas(
-        table,
-        procs=[fastai.Categorify, fastai.FillMissing, fastai.Normalize],
-        cat_names=["colour"],
-        cont_names=["width", "height"],
-        y_names="size",
-        y_block=fastai.CategoryBlock(),
-        splits=(list(range(half)), list(range(half, ROWS))),
-    )
-    learner = fastai.tabular_learner(rows.dataloaders(bs=50), layers=[16, 8], path=folder.name)
-    with learner.no_bar(), learner.no_logging():
-        learner.fit_one_cycle(8, 1e-2)
-    export = Path(folder.name) / "tiny.pkl"
-    learner.export(export.name)
+    learner, export = train_tiny_learner(Path(folder.name))
     return TinyLearner(export, profile(learner, export).save(export.with_suffix(".reference")))
 
 

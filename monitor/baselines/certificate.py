@@ -150,12 +150,13 @@ def _first_ring(
     setup: _AlarmSetup, baseline: Mapping[str, Floats], streams: Mapping[str, Floats], rng: np.random.Generator
 ) -> int | None:
     """The index of the prediction at which the first alarm, ranked among `baseline`, rings; None if all stay quiet."""
-    rings: list[int] = []
+    first: int | None = None
     alarms = make_alarms_among(baseline, setup.classes, setup.promise, int(rng.integers(2**31)))
     for name, alarm in alarms.items():
-        if alarm.update(streams[name]) and alarm.since is not None:
-            rings.append(alarm.since)
-    return min(rings) if rings else None
+        # Once one has rung only an earlier ring of another counts.
+        if alarm.update(streams[name][:first]):
+            first = alarm.since
+    return first
 
 
 def _count_false_alarms(

@@ -5,7 +5,7 @@ import pytest
 
 from monitor.accuracy.audited import audited_accuracy
 from monitor.accuracy.estimate import NoEstimate, correctness, estimate_accuracy, fitted_temperature
-from monitor.accuracy.realized import realized_accuracy
+from monitor.accuracy.realized import realized_accuracies, realized_accuracy
 from monitor.reference.fit import fit_reference
 from monitor.reference.profile import Reference
 from store.errors import BadInput
@@ -87,9 +87,14 @@ def test_the_realized_interval_holds_at_every_look() -> None:
     missed = 0
     for seed in range(300):
         right = np.random.default_rng(seed).uniform(size=240) < 0.8
-        looks = [realized_accuracy(right[:n], level=0.9) for n in range(20, 241, 20)]
+        looks = realized_accuracies(right, range(20, 241, 20), level=0.9)
         missed += any(not interval.low <= 0.8 <= interval.high for interval in looks)
     assert missed <= 45
+
+
+def test_looks_at_a_stream_are_those_at_its_beginnings() -> None:
+    right = np.random.default_rng(0).uniform(size=90) < 0.8
+    assert realized_accuracies(right, (1, 30, 90)) == [realized_accuracy(right[:n]) for n in (1, 30, 90)]
 
 
 def test_the_realized_interval_narrows_and_contains_the_share() -> None:
