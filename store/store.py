@@ -96,3 +96,9 @@ class Store:
         """Stop recording, and close every connection. Closing twice does nothing more."""
         self.recording.close()
         self.database.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

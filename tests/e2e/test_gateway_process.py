@@ -37,11 +37,8 @@ def recorded_ids(url: str) -> list[UUID]:
 
     from store.database.tables import PredictionRow
 
-    store = Store.open(StoreSettings(database=url))
-    with store.database.reading() as session:
-        ids = list(session.scalars(select(PredictionRow.id)))
-    store.close()
-    return ids
+    with Store.open(StoreSettings(database=url)) as store, store.database.reading() as session:
+        return list(session.scalars(select(PredictionRow.id)))
 
 
 def alive(pid: int) -> bool:

@@ -160,10 +160,9 @@ def test_whatever_happens_every_answer_is_recorded_once_as_it_was_given(
             wait_for(lambda one=one: _drained(one), f"the spool to drain, {_recording(one)}", 60)
         fresh = httpx.post(f"{alive.gateways[0].address}/v1/predict", json={"rows": [rows_of(cells)[0]]}, timeout=30)
         assert fresh.status_code == 200
-        store = Store.open(StoreSettings(database=server.url))
-        assert store.predictions.get(fresh.json()["predictions"][0]["id"]) is not None
-        found = judge(store, traffic, cells)
-        store.close()
+        with Store.open(StoreSettings(database=server.url)) as store:
+            assert store.predictions.get(fresh.json()["predictions"][0]["id"]) is not None
+            found = judge(store, traffic, cells)
         told = "".join(line for one in alive.every for line in one.lines)
     assert found.missing == []
     assert found.twice == []

@@ -68,13 +68,12 @@ def test_a_full_disk_refuses_or_counts_and_all_goes_on_when_there_is_room(
         unrecorded = httpx.get(f"{served.address}/health/recording").json()["unrecorded"]
         filler.unlink()
         wait_for(lambda: ask(served.address, cells).status_code == 200, "recording to go on", 20)
-        store = Store.open(StoreSettings(database=database))
-        with store.database.reading() as session:
-            assert session.connection().exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
-        assert store.predictions.count() == 100 + answered - unrecorded
-        if on_full == "serve":
-            wait_for(lambda: bool(store.system_alerts.all()), "people to be told", 20)
-        store.close()
+        with Store.open(StoreSettings(database=database)) as store:
+            with store.database.reading() as session:
+                assert session.connection().exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+            assert store.predictions.count() == 100 + answered - unrecorded
+            if on_full == "serve":
+                wait_for(lambda: bool(store.system_alerts.all()), "people to be told", 20)
         assert served.stop() == 0
 
 

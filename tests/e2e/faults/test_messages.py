@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,12 @@ main()
 
 
 @pytest.fixture
-def shifted(tmp_path: Path, reference: Reference, population: Population) -> Store:
+def shifted(tmp_path: Path, reference: Reference, population: Population) -> Iterator[Store]:
     """A record that the next look will raise an alert on."""
-    store = Store.open(StoreSettings(database=f"sqlite:///{tmp_path / 'tidegate.db'}"))
-    register(store, encode(reference))
-    serve(store, reference, *population.strangers(200, np.random.default_rng(0)))
-    return store
+    with Store.open(StoreSettings(database=f"sqlite:///{tmp_path / 'tidegate.db'}")) as store:
+        register(store, encode(reference))
+        serve(store, reference, *population.strangers(200, np.random.default_rng(0)))
+        yield store
 
 
 def test_killed_before_it_is_sent(shifted: Store, tmp_path: Path) -> None:

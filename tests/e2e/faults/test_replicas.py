@@ -56,52 +56,53 @@ def due_times(store: Store) -> list[datetime]:
 def test_a_leader_that_is_killed_or_frozen_is_replaced_and_nothing_is_told_twice(
     postgresql_url: str, reference: Reference, population: Population, tmp_path: Path
 ) -> None:
-    store = Store(Database(StoreSettings(database=postgresql_url)))
-    migrate.upgrade(store.database)
-    register(store, encode(reference))
-    rng = np.random.default_rng(0)
-    over = threading.Event()
+    with Store(Database(StoreSettings(database=postgresql_url))) as store:
+        migrate.upgrade(store.database)
+        register(store, encode(reference))
+        rng = np.random.default_rng(0)
+        over = threading.Event()
 
-    def traffic() -> None:
-        strange = False
-        while not over.wait(0.5):
-            rows = population.strangers(60, rng) if strange else population.draw(60, rng)[:2]
-            serve(store, reference, *rows)
-            strange = strange or len(due_times(store)) > 3
+        def traffic() -> None:
+            strange = False
+            while not over.wait(0.5):
+                rows = population.strangers(60, rng) if strange else population.draw(60, rng)[:2]
+                serve(store, reference, *rows)
+                strange = strange or len(due_times(store)) > 3
 
-    with ExitStack() as stack, receiving() as receiver:
-        monitors = [start_monitor(stack, tmp_path, postgresql_url, "--alert-to", receiver.address) for _ in range(3)]
-        feeding = threading.Thread(target=traffic)
-        feeding.start()
-        try:
-            wait_for(lambda: len(due_times(store)) >= 2, "the first looks")
-            holder = store.jobs.all(LOOK)[0].holder
-            leader = next(monitor for monitor in monitors if holder.endswith(f":{monitor.pid}"))
-            leader.kill()
-            done = len(due_times(store))
-            began = time.monotonic()
-            wait_for(lambda: len(due_times(store)) > done, "another to lead", 30)
-            assert time.monotonic() - began < 2 * EVERY_MINUTES * 60 + LEASE_SECONDS
-            # Frozen for much longer than a lease, then continued.
-            wait_for(lambda: bool(receiver.bodies), "the alert", 60)
-            frozen = next(monitor for monitor in monitors if monitor is not leader)
-            frozen.send_signal(signal.SIGSTOP)
-            done = len(due_times(store))
-            wait_for(lambda: len(due_times(store)) >= done + 3, "looks without the frozen one", 60)
-            frozen.send_signal(signal.SIGCONT)
-            done = len(due_times(store))
-            wait_for(lambda: len(due_times(store)) >= done + 3, "looks with all", 60)
-        finally:
-            over.set()
-            feeding.join()
-        # Each message came once, each due time was done once, and no two reports are of one window.
-        ids = [body["id"] for body in receiver.bodies]
-        assert len(ids) == len(set(ids)) >= 1
-        runs = [run for run in store.runs.recent(limit=1_000) if run.replaced_by is None]
-        judged = [(run.since, run.until) for run in runs if run.verdict.value in ("ok", "shifted")]
-        assert len(judged) == len(set(judged)) >= 5
-    assert len(due_times(store)) == len(set(due_times(store)))
-    store.close()
+        with ExitStack() as stack, receiving() as receiver:
+            monitors = [
+                start_monitor(stack, tmp_path, postgresql_url, "--alert-to", receiver.address) for _ in range(3)
+            ]
+            feeding = threading.Thread(target=traffic)
+            feeding.start()
+            try:
+                wait_for(lambda: len(due_times(store)) >= 2, "the first looks")
+                holder = store.jobs.all(LOOK)[0].holder
+                leader = next(monitor for monitor in monitors if holder.endswith(f":{monitor.pid}"))
+                leader.kill()
+                done = len(due_times(store))
+                began = time.monotonic()
+                wait_for(lambda: len(due_times(store)) > done, "another to lead", 30)
+                assert time.monotonic() - began < 2 * EVERY_MINUTES * 60 + LEASE_SECONDS
+                # Frozen for much longer than a lease, then continued.
+                wait_for(lambda: bool(receiver.bodies), "the alert", 60)
+                frozen = next(monitor for monitor in monitors if monitor is not leader)
+                frozen.send_signal(signal.SIGSTOP)
+                done = len(due_times(store))
+                wait_for(lambda: len(due_times(store)) >= done + 3, "looks without the frozen one", 60)
+                frozen.send_signal(signal.SIGCONT)
+                done = len(due_times(store))
+                wait_for(lambda: len(due_times(store)) >= done + 3, "looks with all", 60)
+            finally:
+                over.set()
+                feeding.join()
+            # Each message came once, each due time was done once, and no two reports are of one window.
+            ids = [body["id"] for body in receiver.bodies]
+            assert len(ids) == len(set(ids)) >= 1
+            runs = [run for run in store.runs.recent(limit=1_000) if run.replaced_by is None]
+            judged = [(run.since, run.until) for run in runs if run.verdict.value in ("ok", "shifted")]
+            assert len(judged) == len(set(judged)) >= 5
+        assert len(due_times(store)) == len(set(due_times(store)))
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
@@ -129,8 +130,7 @@ def test_a_frozen_monitor_is_missed_by_the_gateway(cells: Trained, tmp_path: Pat
         (tmp_path / "tidegate.toml").write_text("[monitor]\nsilent_seconds = 8\n")
         served = stack.enter_context(gateway(*words, folder=tmp_path))
         monitor = start_monitor(stack, tmp_path, database, "--alert-to", receiver.address)
-        store = Store.open(StoreSettings(database=database))
-        stack.callback(store.close)
+        store = stack.enter_context(Store.open(StoreSettings(database=database)))
         wait_for(
             lambda: any(process.kind is ProcessKind.MONITOR for process in store.processes.all()),
             "the monitor to be seen",
@@ -143,4 +143,5 @@ def test_a_frozen_monitor_is_missed_by_the_gateway(cells: Trained, tmp_path: Pat
         monitor.send_signal(signal.SIGCONT)
         wait_for(lambda: receiver.bodies[-1]["type"] == "tidegate.alert.resolved", "the all-clear", 40)
         # And predictions never stopped.
-        assert served.client.post("/v1/predict", json={"rows": [rows_of(cells)[0]]}).status_code == 200
+        answer = httpx.post(f"{served.address}/v1/predict", json={"rows": [rows_of(cells)[0]]}, timeout=30)
+        assert answer.status_code == 200
