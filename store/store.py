@@ -78,7 +78,7 @@ class Store:
     def run_housekeeping(self, now: datetime) -> Forgotten:
         """Make the coming days' partitions, roll up old counters, and forget what is too old by the policies.
 
-        Every pass of the monitor calls it.
+        The monitor calls it when a look is over.
 
         Raises:
             StoreUnavailable: the database does not answer.

@@ -94,12 +94,13 @@ class Server:
             store.close()
 
     def _serve(self, exports: Sequence[NamedExport], store: Store, *, with_parent: bool) -> None:
+        # Before learners are loaded: a spool that can't be opened is told at once.
+        store.recording.open()
         deployments = self._deployments(exports, store)
         # The scorer's products of small matrices gain nothing from threads that models want. And here, before anything runs:
         # several threads multiply in a gateway, and OpenBLAS, given threads of its own, has left one of them waiting for
         # ever while a version was being loaded.
         threadpool_limits(limits=1, user_api="blas")
-        store.recording.open()
         app = create_application(deployments, store, self._settings.monitor, self._settings.serving)
         if self._slot is None or self._slot.number == 0:
             self._greet(deployments, store)

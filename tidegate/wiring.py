@@ -4,7 +4,7 @@ import logging
 
 from monitor.alerts.delivery import deliver_due
 from monitor.history.reconcile import reconcile_history
-from monitor.history.report_material import read_report_material
+from monitor.history.report_material import ReportMaterial, read_report_material
 from monitor.passes.monitor_pass import PassResult
 from monitor.passes.watch import deserves_report, watch
 from monitor.settings import MonitorSettings
@@ -53,7 +53,12 @@ def run_upkeep(store: Store, lease: Lease | None = None) -> None:
 
 def write_report(store: Store, result: PassResult, *, columns: bool) -> None:
     """Write the report of one pass, and Evidently's page on its columns beside it."""
-    material = read_report_material(result, store.predictions, with_columns=columns)
+    try:
+        material = read_report_material(result, store.predictions, with_columns=columns)
+    except TidegateError:
+        # The verdict is committed, and alerts link to its report.
+        logger.exception("the inputs of run %s can't be read; its report goes out without them", result.run.id)
+        material = ReportMaterial({}, [])
     report = drift_report(result, material)
     page = None
     if columns:

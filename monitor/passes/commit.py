@@ -92,7 +92,7 @@ def _changes_of_locked_alerts(
 
     From here on the alerts are locked, so that two monitors never both fire one.
     """
-    locked = watcher.store.alerts.of_model(transaction, decision.run.model_sha256)
+    locked = watcher.store.alerts.lock_of_model(transaction, decision.run.model_sha256)
     if locked == monitor_pass.alerts:
         return decision.alert_changes
     return derive_alert_changes(locked, decision.run)

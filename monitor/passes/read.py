@@ -8,7 +8,6 @@ from monitor.passes.monitor_pass import LateWindow, Look, MonitorPass
 from monitor.passes.watcher import Watcher
 from monitor.seed import generator
 from store.errors import BadReference, NotFound
-from store.repositories.alerts import AlertRecord
 from store.repositories.models import ModelRecord
 from store.repositories.predictions import RecordedWindow
 from store.store import Store
@@ -34,7 +33,7 @@ def read_window(watcher: Watcher, model: ModelRecord, until: datetime) -> Monito
         reference_error=reference_error,
         alarms=None if comparison is None else _read_alarms(watcher, model, comparison, recorded),
         known_groups=tuple(store.groups.of_model(model.sha256)),
-        alerts=_read_alerts(store, model),
+        alerts=store.alerts.of_model(model.sha256),
         last_run=next(iter(store.runs.recent(model.sha256, limit=1)), None),
         judged_until=last_judged_until,
     )
@@ -53,7 +52,7 @@ def read_late_window(watcher: Watcher, model: ModelRecord, late: LateWindow) -> 
         settings=settings,
         alert_alpha=watcher.budget.alpha,
         reference_error=reference_error,
-        alerts=_read_alerts(store, model),
+        alerts=store.alerts.of_model(model.sha256),
         late=late,
     )
 
@@ -81,10 +80,6 @@ def _read_alarms(watcher: Watcher, model: ModelRecord, comparison: Comparison, r
         until=until,
         promise=watcher.budget.promise(store.counters.per_day(model.sha256, until)),
     )
-
-
-def _read_alerts(store: Store, model: ModelRecord) -> dict[str, AlertRecord]:
-    return {alert.check: alert for alert in store.alerts.all() if alert.model_sha256 == model.sha256}
 
 
 def _since_for_people(recorded: RecordedWindow) -> datetime:

@@ -1,4 +1,4 @@
-"""When a job of the monitor is due: on a fixed grid of minutes, or by a crontab line as APScheduler reads it.
+"""When a job of the monitor is due: on a fixed grid of minutes, by a crontab line as APScheduler reads it, or after another.
 
 Monitors that were started at different moments mean the same due times.
 """
@@ -9,6 +9,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from monitor.settings import MonitorSettings
 from store.errors import BadSettings
+from store.repositories.jobs import JobRepository
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SMALLEST_STEP = timedelta(microseconds=1)
@@ -34,6 +35,27 @@ class DueTimes:
         while (due_at := self._cron.get_next_fire_time(None, search_from)) is not None and due_at <= until:
             latest, search_from = due_at, due_at + _SMALLEST_STEP
         return latest
+
+
+class DueAfterJob:
+    """The due times of another job, each as soon as that job's work is over: done, or given up.
+
+    Args:
+        job: the name of the other job.
+        jobs: which due times were begun; shared by every monitor.
+    """
+
+    def __init__(self, job: str, jobs: JobRepository) -> None:
+        self._job, self._jobs = job, jobs
+
+    def latest(self, after: datetime, until: datetime) -> datetime | None:
+        """The other job's latest due time that is over, if it lies after one instant and not after another.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        due_at = self._jobs.last_over(self._job)
+        return due_at if due_at is not None and after < due_at <= until else None
 
 
 def _parse_cron(line: str) -> CronTrigger:

@@ -24,8 +24,8 @@ class JobThreads(BaseExecutor):  # type: ignore[misc]
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
         # A job has one instance at a time, so that its earlier thread has nothing left to do.
         thread = threading.Thread(target=self._run, args=(job, run_times), name=job.name, daemon=True)
-        self._running[job.id] = thread
         thread.start()
+        self._running[job.id] = thread
 
     def _run(self, job: Job, run_times: list[datetime]) -> None:
         events: list[JobExecutionEvent] = []

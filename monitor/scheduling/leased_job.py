@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from monitor.scheduling.due_times import DueTimes
+from monitor.scheduling.due_times import DueAfterJob, DueTimes
 from store.errors import LeaseLost
 from store.repositories.jobs import JobRepository, Lease
 
@@ -28,7 +28,7 @@ class LeasedJob:
     def __init__(
         self,
         name: str,
-        due_times: DueTimes,
+        due_times: DueTimes | DueAfterJob,
         jobs: JobRepository,
         run: Callable[[Lease], object],
         lease_seconds: float,

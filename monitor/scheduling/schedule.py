@@ -1,13 +1,14 @@
 """The timetable of a monitor's process: look, upkeep, delivery and heartbeat.
 
 Look and upkeep only find out every few seconds whether they are due; each due time is done by one monitor (`LeasedJob`).
+Upkeep is due when a look is over: what is old is judged and reported before it is forgotten.
 Delivery and heartbeat are done by every monitor.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monitor.scheduling.due_times import DueTimes
+from monitor.scheduling.due_times import DueAfterJob, DueTimes
 from monitor.scheduling.job_scheduler import JobScheduler, RecurringJob
 from monitor.scheduling.leased_job import LeasedJob
 from monitor.settings import MonitorSettings
@@ -48,17 +49,16 @@ class Schedule(JobScheduler):
     """
 
     def __init__(self, settings: MonitorSettings, jobs: JobRepository, work: MonitorWork) -> None:
-        due_times = DueTimes(settings)
         tick_seconds = max(min(_LONGEST_TICK_SECONDS, settings.every_minutes * 60 / 10), _SHORTEST_TICK_SECONDS)
 
-        def check(name: str, run: Callable[[Lease], object]) -> RecurringJob:
+        def check(name: str, due_times: DueTimes | DueAfterJob, run: Callable[[Lease], object]) -> RecurringJob:
             leased_job = LeasedJob(name, due_times, jobs, run, settings.lease_seconds)
             return RecurringJob(name, tick_seconds, leased_job.run_if_due)
 
         super().__init__(
             [
-                check(LOOK, work.look),
-                check(UPKEEP, work.upkeep),
+                check(LOOK, DueTimes(settings), work.look),
+                check(UPKEEP, DueAfterJob(LOOK, jobs), work.upkeep),
                 RecurringJob(DELIVERY, DELIVERY_SECONDS, work.deliver),
                 work.heartbeat,
             ]

@@ -97,14 +97,14 @@ async def serve_prediction(request: PredictionRequest, protocol_type: type[Predi
 def _parse_call(
     request: PredictionRequest, protocol: PredictionProtocol, deployment: Deployment, body: bytes
 ) -> PredictionCall:
-    caller_gone = _watch_caller(request.receive)
     if not protocol.takes_headers:
         parsed = protocol.parse(body, deployment.live)
-        inputs = GatewayRequest(parsed.inputs, parsed.tags, caller_gone)
+        inputs = GatewayRequest(parsed.inputs, parsed.tags)
         return PredictionCall(deployment, deployment.live, inputs, parsed.field)
     headers, target = request.headers, request.target
     gateway = deployment.choose(routing_key(headers)) if target.version is None else deployment.version(target.version)
     parsed = protocol.parse(body, gateway)
+    caller_gone = _watch_caller(request.receive)
     inputs = GatewayRequest(parsed.inputs, parsed.tags, caller_gone, parse_timeout_seconds(headers))
     return PredictionCall(deployment, gateway, inputs, parsed.field, parse_idempotency_key(headers))
 

@@ -56,8 +56,14 @@ class AlertRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_model(self, session: Session, model_sha256: str) -> dict[str, AlertRecord]:
-        """The alerts of one model by check, read in the caller's transaction."""
+    def of_model(self, model_sha256: str) -> dict[str, AlertRecord]:
+        """The alerts of one model by check."""
+        with self._database.reading() as session:
+            rows = session.scalars(select(AlertRow).where(AlertRow.model_sha256 == model_sha256))
+            return {row.check: _record(row) for row in rows}
+
+    def lock_of_model(self, session: Session, model_sha256: str) -> dict[str, AlertRecord]:
+        """The alerts of one model by check, locked until the caller's transaction ends."""
         rows = session.scalars(select(AlertRow).where(AlertRow.model_sha256 == model_sha256).with_for_update())
         return {row.check: _record(row) for row in rows}
 

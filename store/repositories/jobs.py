@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, select, update
+from sqlalchemy import Select, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -99,6 +99,17 @@ class JobRepository:
         with self._database.reading() as session:
             row = session.scalar(_latest_first(job).limit(1))
             return None if row is None else _record(row)
+
+    def last_over(self, job: str) -> datetime | None:
+        """The latest due time that nobody works at any more: done, given up, or left for a later one; None if none is."""
+        latest = select(func.max(JobRunRow.due_at)).where(JobRunRow.job == job).scalar_subquery()
+        with self._database.reading() as session:
+            is_left = and_(
+                JobRunRow.lease_until < self._database.clock(session),
+                or_(JobRunRow.token >= ATTEMPTS, JobRunRow.due_at < latest),
+            )
+            row = session.scalar(_latest_first(job).where(or_(JobRunRow.done_at.is_not(None), is_left)).limit(1))
+            return None if row is None else row.due_at
 
     def unfinished(self, job: str) -> datetime | None:
         """The latest due time, if it is not done, its lease has run out, and it may be begun again; else None."""

@@ -19,14 +19,14 @@ def alerts(
 
     Example: `tidegate alerts --firing`
     """
-    from monitor.overview.alerts import list_alerts, read_model_names
+    from monitor.overview.alerts import read_model_names
     from store.repositories.alerts import AlertState
     from store.store import Store
     from tidegate.settings import load_settings
 
     store = Store.open(load_settings(store={"database": database}).store)
     names = read_model_names(store)
-    listed = list_alerts(store, AlertState.FIRING if firing else None).alerts
+    listed = store.alerts.all(AlertState.FIRING if firing else None)
     if not listed:
         typer.echo("No alert is firing." if firing else "No alert has ever fired.")
     for alert in listed:

@@ -48,9 +48,9 @@ def columns(run_id: RunId, state: Shared) -> Response:
 @router.get("/reports/{run_id}")
 def one(run_id: RunId, request: Request, state: Shared) -> Response:
     """One report. HTML for browsers, else JSON."""
-    report = read_report(state.store, run_id)
     if not wants_html(request):
-        return json_response(report.document)
+        return as_json(run_id, state)
+    report = read_report(state.store, run_id)
     columns_page = f"/reports/{run_id}/columns" if report.has_columns_page else None
     on_site = OnSite(origin_of(request), columns_page, report.replaced_by)
     return HTMLResponse(DriftReport(report.document).html(on_site))
