@@ -13,7 +13,7 @@ from monitor.reference.profile import Reference
 from monitor.shift.row_features import features_of
 from store.clock import new_id
 from store.database.time_buckets import HOUR_SECONDS, ROLLED_UP_WRITER, bucket_start
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 from store.repositories.alerts import AlertRecord, AlertState
 from store.repositories.runs import RunRecord, Verdict
 from store.rollups.rollups import RollupKey

@@ -5,8 +5,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from bench.ours import reference_of
 from bench.sets import SETS
+from bench.tidegate_detector import reference_of
 from tidegate import SequentialAlarm
 
 mpl.use("svg")

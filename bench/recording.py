@@ -30,7 +30,7 @@ from bench.tables import publish
 from store.clock import new_id
 from store.database import migrate
 from store.database.engine import Database
-from store.recording.batches import COLUMNS, PredictionBatch
+from store.recording.prediction_batch import COLUMNS, PredictionBatch
 from store.settings import StoreSettings
 from store.store import Store
 

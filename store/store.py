@@ -13,8 +13,8 @@ from store.repositories.alerts import AlertRepository
 from store.repositories.baselines import BaselineRepository
 from store.repositories.deliveries import DeliveryRepository
 from store.repositories.evidence import EvidenceRepository
-from store.repositories.groups import GroupRepository
 from store.repositories.idempotency import IdempotencyRepository
+from store.repositories.input_groups import GroupRepository
 from store.repositories.jobs import JobRepository
 from store.repositories.late_arrivals import LateArrivalRepository
 from store.repositories.models import ModelRepository

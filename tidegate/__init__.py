@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tidegate.notebook_display import register_html
-from tidegate.rooms import check_rooms
+from tidegate.shadowed_packages import check_shadowed_packages
 
 if TYPE_CHECKING:
     from monitor.accuracy.audited import audited_accuracy
     from monitor.accuracy.estimate import estimate_accuracy
     from monitor.accuracy.realized import realized_accuracy
     from monitor.alarm.sequential import SequentialAlarm
-    from monitor.checks.window_test import check_window
+    from monitor.checks.window_comparison import check_window
     from monitor.reference.fit import fit_reference
     from monitor.reference.profile import Reference
     from monitor.reference.scores import Scores
@@ -41,7 +41,7 @@ _HOMES = {
     "SequentialAlarm": "monitor.alarm.sequential",
     "TidegateError": "store.errors",
     "declare_missing_operators": "serving.learner.torchvision_operators",
-    "check_window": "monitor.checks.window_test",
+    "check_window": "monitor.checks.window_comparison",
     "estimate_accuracy": "monitor.accuracy.estimate",
     "realized_accuracy": "monitor.accuracy.realized",
     "audited_accuracy": "monitor.accuracy.audited",
@@ -80,7 +80,7 @@ def __getattr__(name: str) -> Any:
         return version("tidegate")
     if name not in _HOMES:
         raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
-    check_rooms()
+    check_shadowed_packages()
     return getattr(import_module(_HOMES[name]), name)
 
 

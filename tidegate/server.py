@@ -19,7 +19,7 @@ from monitor.scheduling.heartbeat import Heartbeat
 from serving.http.application import create_application
 from serving.learner.loading import name_of
 from serving.rollout.deployment import Deployment
-from serving.rollout.plan import Plan, Role, Version, plan_beside
+from serving.rollout.traffic_plan import Plan, Role, Version, plan_beside
 from serving.rollout.version_loading import VersionLoader
 from store.errors import BadSettings
 from store.repositories.processes import ProcessKind

@@ -7,7 +7,7 @@ from bench.gateways.learners import LEARNERS
 from serving.engine.engine import Engine
 from serving.engine.tuning import Tuning, tune, tuning_beside, use
 from serving.learner.loading import load
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 
 def main() -> None:

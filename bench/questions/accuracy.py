@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.special import softmax
 
-from bench.ours import reference_of
 from bench.peers.accuracy import estimates
 from bench.peers.environments import ask
 from bench.sets import SETS, Rows
 from bench.tables import publish
+from bench.tidegate_detector import reference_of
 from tidegate import estimate_accuracy
 
 OURS, CBPE = "Tidegate", "NannyML CBPE"

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.special import softmax
 
-from bench.ours import reference_of
 from bench.peers.environments import ask
 from bench.peers.evidently import drifted
 from bench.sets import SETS, DomainSet, Rows
 from bench.tables import publish
+from bench.tidegate_detector import reference_of
 from tidegate import SequentialAlarm
 
 WINDOWS = 1_000

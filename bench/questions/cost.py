@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from bench.ours import reference_of
 from bench.peers.environments import ask
 from bench.sets import SETS
 from bench.tables import publish
-from monitor.checks.sums_test import check_sums
-from monitor.reference.scorers import neighbours, space
+from bench.tidegate_detector import reference_of
+from monitor.checks.sums_comparison import check_sums
+from monitor.reference.scorers import embedding_space, neighbours
 from monitor.shift.window_sums import WindowSums
 from tidegate import Reference, check_window, fit_reference
 
@@ -109,7 +109,7 @@ def _million() -> list[tuple[str, str, str]]:
 
 def _exactness() -> list[tuple[str, str, str]]:
     """How much AUROC is lost by the coreset and the fewer directions, compared with all rows in all directions."""
-    defaults = neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, space.DIRECTIONS
+    defaults = neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, embedding_space.DIRECTIONS
     lines = []
     for name, make in SETS.items():
         domain = make()
@@ -118,7 +118,7 @@ def _exactness() -> list[tuple[str, str, str]]:
         for exact in (False, True):
             if exact:
                 neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS = neighbours.POOL_ROWS, 10**9
-                neighbours.DIRECTIONS = space.DIRECTIONS = 10_000
+                neighbours.DIRECTIONS = embedding_space.DIRECTIONS = 10_000
             reference = reference_of(domain)
             usual = reference.score(fresh.embeddings, fresh.logits).score
             by_kind = [
@@ -129,7 +129,9 @@ def _exactness() -> list[tuple[str, str, str]]:
                 for rows in domain.ood.values()
             ]
             areas.append(float(np.mean(by_kind)))
-            neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, space.DIRECTIONS = defaults
+            neighbours.CORESET_ROWS, neighbours.CORESET_NUMBERS, neighbours.DIRECTIONS, embedding_space.DIRECTIONS = (
+                defaults
+            )
         line = f"AUROC on {name}, as it is and with 20,000 rows in all directions"
         lines.append((line, f"{areas[0]:.3f}, {areas[1]:.3f}", "within .01"))
     return lines

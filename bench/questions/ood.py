@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from bench.ours import reference_of
 from bench.peers.ood import NEED_THE_NETWORK, peers
 from bench.sets import SETS, DomainSet, Rows
 from bench.tables import publish
+from bench.tidegate_detector import reference_of
 
 logger = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from bench.ours import reference_of
 from bench.questions import shift
 from bench.sets import SETS
 from bench.tables import publish
+from bench.tidegate_detector import reference_of
 from tidegate import check_window
 
 SIZES = (100, 500)

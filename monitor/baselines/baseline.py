@@ -15,7 +15,7 @@ from safetensors.numpy import save as save_tensors
 from monitor.accuracy.estimate import NoEstimate, estimate_rows
 from monitor.alarm.budget import budget_of
 from monitor.baselines.certificate import Certificate, certify, find_first_change
-from monitor.checks.window_test import run_window_test
+from monitor.checks.window_comparison import run_window_test
 from monitor.reference.profile import Reference
 from monitor.reference.rows import Rows, float16_scale
 from monitor.reference.window import Window

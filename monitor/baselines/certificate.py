@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from monitor.alarm.streams import make_alarms_among, stream_values
-from monitor.checks.window_test import groups_of
+from monitor.checks.window_comparison import groups_of
 from monitor.reference.profile import Reference
 from monitor.reference.rows import RowIndices, Rows
 from monitor.shift.max_t import max_t_test

@@ -1,7 +1,7 @@
 """Checks of a window against the reference, one per file. A new one registers itself in `CHECKS`."""
 
 from monitor.accuracy.estimate import ACCURACY
-from monitor.alarm.advance import CHANGE
+from monitor.alarm.state_update import CHANGE
 from monitor.checks.base import Check, Finding, NotApplicable
 from monitor.checks.confidence_shift import ConfidenceShift
 from monitor.checks.covariate_shift import CovariateShift

@@ -7,7 +7,7 @@ import numpy as np
 
 from monitor.accuracy.estimate import NoEstimate, estimate_rows
 from monitor.checks import ACCURACY, CHECKS, Check
-from monitor.checks.window_test import SkippedCheck, WindowCheck, WindowTest, run_window_test
+from monitor.checks.window_comparison import SkippedCheck, WindowCheck, WindowTest, run_window_test
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
 from monitor.settings import MonitorSettings

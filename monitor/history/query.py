@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitor.checks.sums_test import FEWEST_ROWS, WindowSumsTest, check_sums
+from monitor.checks.sums_comparison import FEWEST_ROWS, WindowSumsTest, check_sums
 from monitor.reference.profile import Reference
 from monitor.shift.row_features import features_of
 from monitor.shift.window_sums import WindowSums, sums_of

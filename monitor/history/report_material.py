@@ -11,10 +11,10 @@ from uuid import UUID
 
 import numpy as np
 
-from monitor.checks.window_test import WindowTest
+from monitor.checks.window_comparison import WindowTest
 from monitor.reference.profile import Reference
 from monitor.shift.input_groups import Group
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 from store.repositories.alerts import AlertEvent
 from store.repositories.models import ModelRecord
 from store.repositories.predictions import FlaggedCount, RecordedWindow

@@ -15,7 +15,7 @@ from monitor.reference.rows import Rows
 from monitor.reference.scores import Scores
 from store.clock import new_id
 from store.errors import StoreUnavailable
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 from store.rollups.rollups import Rollup, RollupKey
 from store.store import Store
 

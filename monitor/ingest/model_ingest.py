@@ -15,12 +15,12 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from monitor.history.writer import HistoryWriter
-from monitor.ingest.batch import IngestBatch
+from monitor.ingest.ingest_batch import IngestBatch
 from monitor.reference.profile import Reference
 from monitor.reference.scores import Scores
 from store.clock import new_id
 from store.errors import BadInput, NotFound
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 from store.repositories.models import ModelRecord
 from store.store import Store
 

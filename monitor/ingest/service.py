@@ -4,7 +4,7 @@ import threading
 from uuid import UUID
 
 from monitor.history.writer import HistoryWriter
-from monitor.ingest.batch import IngestBatch
+from monitor.ingest.ingest_batch import IngestBatch
 from monitor.ingest.model_ingest import ModelIngest, find_model
 from monitor.reference.profile import Reference
 from store.store import Store

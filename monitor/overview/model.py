@@ -7,7 +7,7 @@ from monitor.alarm.budget import Budget, budget_of
 from monitor.baselines.baseline import certificate_of
 from monitor.baselines.certificate import Certificate
 from monitor.checks import ACCURACY
-from monitor.checks.sums_test import WindowSumsTest
+from monitor.checks.sums_comparison import WindowSumsTest
 from monitor.history.query import check_last_day
 from monitor.overview.runs import RunList, list_runs
 from monitor.reference.profile import Reference

@@ -5,14 +5,14 @@ import logging
 from monitor.alerts.rules import AlertChange, derive_alert_changes
 from monitor.passes.decide import Decision
 from monitor.passes.monitor_pass import MonitorPass, PassResult
-from monitor.passes.watcher import Watcher
+from monitor.passes.pass_context import PassContext
 from store.database.engine import Transaction
 from store.repositories.alerts import AlertEvent, AlertState
 
 logger = logging.getLogger(__name__)
 
 
-def commit(watcher: Watcher, monitor_pass: MonitorPass, decision: Decision) -> PassResult | None:
+def commit(context: PassContext, monitor_pass: MonitorPass, decision: Decision) -> PassResult | None:
     """Write a decision; None, and nothing written, where another monitor has judged the window since it was read.
 
     Raises:
@@ -21,27 +21,27 @@ def commit(watcher: Watcher, monitor_pass: MonitorPass, decision: Decision) -> P
     """
     events: tuple[AlertEvent, ...] | None = ()
     if decision.says_nothing_new:
-        _keep_alarms(watcher, decision)
+        _keep_alarms(context, decision)
     else:
-        events = _write(watcher, monitor_pass, decision)
+        events = _write(context, monitor_pass, decision)
     if events is None:
         return None
     look = monitor_pass.look
     return PassResult(look.model, look.reference, look.recorded, decision.run, events, decision.test, decision.groups)
 
 
-def _keep_alarms(watcher: Watcher, decision: Decision) -> None:
+def _keep_alarms(context: PassContext, decision: Decision) -> None:
     if decision.alarm_states:
-        with watcher.store.writing() as transaction:
-            watcher.fence(transaction)
-            _save_alarms(watcher, transaction, decision)
+        with context.store.writing() as transaction:
+            context.fence(transaction)
+            _save_alarms(context, transaction, decision)
 
 
-def _write(watcher: Watcher, monitor_pass: MonitorPass, decision: Decision) -> tuple[AlertEvent, ...] | None:
-    store, run, late = watcher.store, decision.run, monitor_pass.late
+def _write(context: PassContext, monitor_pass: MonitorPass, decision: Decision) -> tuple[AlertEvent, ...] | None:
+    store, run, late = context.store, decision.run, monitor_pass.late
     name = monitor_pass.look.model.name
     with store.writing() as transaction:
-        watcher.fence(transaction)
+        context.fence(transaction)
         if late is None and store.runs.last_judged_until(run.model_sha256, transaction) != monitor_pass.judged_until:
             logger.info("another monitor has judged %s in the meantime; this window is left to it", name)
             return None
@@ -50,10 +50,10 @@ def _write(watcher: Watcher, monitor_pass: MonitorPass, decision: Decision) -> t
             # Another monitor was faster.
             transaction.rollback()
             return None
-        _save_alarms(watcher, transaction, decision)
+        _save_alarms(context, transaction, decision)
         for group in decision.groups_to_save:
             store.groups.save(transaction, group)
-        events = _write_alerts(watcher, transaction, monitor_pass, decision)
+        events = _write_alerts(context, transaction, monitor_pass, decision)
         if any(event.state is AlertState.FIRING for event in events):
             store.evidence.freeze(transaction, run.id, decision.evidence.to_json())
     if late is None:
@@ -64,35 +64,35 @@ def _write(watcher: Watcher, monitor_pass: MonitorPass, decision: Decision) -> t
     return events
 
 
-def _save_alarms(watcher: Watcher, transaction: Transaction, decision: Decision) -> None:
+def _save_alarms(context: PassContext, transaction: Transaction, decision: Decision) -> None:
     for record in decision.alarm_states:
-        watcher.store.alarms.save(transaction, record)
+        context.store.alarms.save(transaction, record)
 
 
 def _write_alerts(
-    watcher: Watcher, transaction: Transaction, monitor_pass: MonitorPass, decision: Decision
+    context: PassContext, transaction: Transaction, monitor_pass: MonitorPass, decision: Decision
 ) -> tuple[AlertEvent, ...]:
     """Write the changes of alerts, and what destinations are owed of them."""
     if not monitor_pass.raises_alerts:
         return ()
-    store, events = watcher.store, []
-    for change in _changes_of_locked_alerts(watcher, transaction, monitor_pass, decision):
+    store, events = context.store, []
+    for change in _changes_of_locked_alerts(context, transaction, monitor_pass, decision):
         store.alerts.save(transaction, change.alert)
         if change.is_transition:
             event = store.alerts.add_event(transaction, change.alert, decision.run.at)
-            store.deliveries.owe(transaction, event, watcher.settings.destinations)
+            store.deliveries.owe(transaction, event, context.settings.destinations)
             events.append(event)
     return tuple(events)
 
 
 def _changes_of_locked_alerts(
-    watcher: Watcher, transaction: Transaction, monitor_pass: MonitorPass, decision: Decision
+    context: PassContext, transaction: Transaction, monitor_pass: MonitorPass, decision: Decision
 ) -> tuple[AlertChange, ...]:
     """The decided changes, or those that follow by the same rules from what another monitor has written since.
 
     From here on the alerts are locked, so that two monitors never both fire one.
     """
-    locked = watcher.store.alerts.lock_of_model(transaction, decision.run.model_sha256)
+    locked = context.store.alerts.lock_of_model(transaction, decision.run.model_sha256)
     if locked == monitor_pass.alerts:
         return decision.alert_changes
     return derive_alert_changes(locked, decision.run)

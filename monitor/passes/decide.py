@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from monitor.alarm.advance import AlarmAdvance, AlarmInputs, advance_alarms
+from monitor.alarm.state_update import AlarmAdvance, AlarmInputs, advance_alarms
 from monitor.alerts.rules import AlertChange, derive_alert_changes
 from monitor.checks import ACCURACY
 from monitor.checks.verdict import Judgement, judge, no_verdict
-from monitor.checks.window_test import WindowTest
+from monitor.checks.window_comparison import WindowTest
 from monitor.passes.evidence import Evidence, freeze_evidence
 from monitor.passes.monitor_pass import Look, MonitorPass
 from monitor.reference.profile import Reference
@@ -18,7 +18,7 @@ from monitor.settings import MonitorSettings
 from monitor.shift.input_groups import Group, KnownGroup, group_inputs
 from store.clock import new_id
 from store.repositories.alarms import AlarmRecord
-from store.repositories.groups import GroupRecord
+from store.repositories.input_groups import GroupRecord
 from store.repositories.predictions import RecordedWindow
 from store.repositories.runs import RunRecord, Verdict
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any, Self
 from uuid import UUID
 
-from monitor.alarm.advance import AlarmAdvance
+from monitor.alarm.state_update import AlarmAdvance
 from monitor.passes.monitor_pass import MonitorPass
 from monitor.settings import MonitorSettings
 from store.repositories.alarms import AlarmRecord

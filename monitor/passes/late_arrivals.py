@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from monitor.passes.commit import commit
 from monitor.passes.decide import decide
 from monitor.passes.monitor_pass import LateWindow, PassResult
+from monitor.passes.pass_context import PassContext
 from monitor.passes.read import read_late_window
-from monitor.passes.watcher import Watcher
 from store.repositories.models import ModelRecord
 from store.repositories.runs import RunRecord
 from store.store import Store
@@ -18,7 +18,7 @@ _MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def judge_late_arrivals(watcher: Watcher, model: ModelRecord) -> list[PassResult]:
+def judge_late_arrivals(context: PassContext, model: ModelRecord) -> list[PassResult]:
     """Judge windows again to which predictions have come since: from a spool, from elsewhere, after a clock was set back.
 
     Only where it is the latest window do alerts follow: an older one says nothing of the state now.
@@ -26,20 +26,20 @@ def judge_late_arrivals(watcher: Watcher, model: ModelRecord) -> list[PassResult
     Raises:
         LeaseLost: another monitor has taken over.
     """
-    store = watcher.store
+    store = context.store
     late_minutes = store.late_arrivals.minutes(model.sha256)
     latest = store.runs.judged(model.sha256, limit=_ALWAYS_COUNTED)
     results = []
     for run in _doubtful_runs(store, model, latest, late_minutes):
         if store.predictions.count_between(model.sha256, run.since, run.until) != run.count:
-            monitor_pass = read_late_window(watcher, model, LateWindow(run, is_latest=run.id == latest[0].id))
-            results.append(commit(watcher, monitor_pass, decide(monitor_pass)))
+            monitor_pass = read_late_window(context, model, LateWindow(run, is_latest=run.id == latest[0].id))
+            results.append(commit(context, monitor_pass, decide(monitor_pass)))
     # Where the window is not over yet they come in time after all.
     judged_until = latest[0].until if latest else _EPOCH
     settled = {minute: count for minute, count in late_minutes.items() if minute <= judged_until}
     if settled:
         with store.writing() as transaction:
-            watcher.fence(transaction)
+            context.fence(transaction)
             store.late_arrivals.delete_unchanged(transaction, model.sha256, settled)
     return [result for result in results if result is not None]
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor.alarm.advance import AlarmInputs
+from monitor.alarm.state_update import AlarmInputs
 from monitor.baselines.baseline import Comparison
-from monitor.checks.window_test import WindowTest
+from monitor.checks.window_comparison import WindowTest
 from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
 from monitor.shift.input_groups import Group
 from store.repositories.alerts import AlertEvent, AlertRecord
-from store.repositories.groups import GroupRecord
+from store.repositories.input_groups import GroupRecord
 from store.repositories.models import ModelRecord
 from store.repositories.predictions import RecordedWindow
 from store.repositories.runs import RunRecord

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from monitor.alarm.advance import AlarmInputs, find_stream_start, select_states
+from monitor.alarm.state_update import AlarmInputs, find_stream_start, select_states
 from monitor.baselines.baseline import Comparison, load_comparison
 from monitor.passes.monitor_pass import LateWindow, Look, MonitorPass
-from monitor.passes.watcher import Watcher
+from monitor.passes.pass_context import PassContext
 from monitor.seed import generator
 from store.errors import BadReference, NotFound
 from store.repositories.models import ModelRecord
@@ -15,9 +15,9 @@ from store.store import Store
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_window(watcher: Watcher, model: ModelRecord, until: datetime) -> MonitorPass:
+def read_window(context: PassContext, model: ModelRecord, until: datetime) -> MonitorPass:
     """The window of a model that ends at `until`, and all that its verdict, alarms and alerts follow from."""
-    store, settings = watcher.store, watcher.settings
+    store, settings = context.store, context.settings
     # Before the window: what another monitor judges while this is read is noticed when the decision is committed.
     last_judged_until = store.runs.last_judged_until(model.sha256)
     since = last_judged_until or _EPOCH
@@ -29,9 +29,9 @@ def read_window(watcher: Watcher, model: ModelRecord, until: datetime) -> Monito
     return MonitorPass(
         look=Look(model, recorded, comparison, store.database.utc_now(), _since_for_people(recorded), seed),
         settings=settings,
-        alert_alpha=watcher.budget.alpha,
+        alert_alpha=context.budget.alpha,
         reference_error=reference_error,
-        alarms=None if comparison is None else _read_alarms(watcher, model, comparison, recorded),
+        alarms=None if comparison is None else _read_alarms(context, model, comparison, recorded),
         known_groups=tuple(store.groups.of_model(model.sha256)),
         alerts=store.alerts.of_model(model.sha256),
         last_run=next(iter(store.runs.recent(model.sha256, limit=1)), None),
@@ -39,9 +39,9 @@ def read_window(watcher: Watcher, model: ModelRecord, until: datetime) -> Monito
     )
 
 
-def read_late_window(watcher: Watcher, model: ModelRecord, late: LateWindow) -> MonitorPass:
+def read_late_window(context: PassContext, model: ModelRecord, late: LateWindow) -> MonitorPass:
     """A window that was judged before, as the record holds it now."""
-    store, settings, since = watcher.store, watcher.settings, late.run.since
+    store, settings, since = context.store, context.settings, late.run.since
     seed = f"{late.run.seed}/again"
     recorded = store.predictions.window(
         model.sha256, since, late.run.until, max_rows=settings.maximum_rows, rng=generator(seed)
@@ -50,7 +50,7 @@ def read_late_window(watcher: Watcher, model: ModelRecord, late: LateWindow) -> 
     return MonitorPass(
         look=Look(model, recorded, comparison, store.database.utc_now(), since, seed),
         settings=settings,
-        alert_alpha=watcher.budget.alpha,
+        alert_alpha=context.budget.alpha,
         reference_error=reference_error,
         alerts=store.alerts.of_model(model.sha256),
         late=late,
@@ -67,8 +67,10 @@ def _read_comparison(store: Store, model: ModelRecord) -> tuple[Comparison | Non
         return None, str(error)
 
 
-def _read_alarms(watcher: Watcher, model: ModelRecord, comparison: Comparison, recorded: RecordedWindow) -> AlarmInputs:
-    store, until = watcher.store, recorded.until
+def _read_alarms(
+    context: PassContext, model: ModelRecord, comparison: Comparison, recorded: RecordedWindow
+) -> AlarmInputs:
+    store, until = context.store, recorded.until
     baseline = comparison.baseline
     ranked_among = (model.reference_sha256 or "") if baseline is None else baseline.sha256
     states = select_states(store.alarms.of_model(model.sha256), ranked_among)
@@ -78,7 +80,7 @@ def _read_alarms(watcher: Watcher, model: ModelRecord, comparison: Comparison, r
         states=states,
         arrived=store.predictions.stream(model.sha256, find_stream_start(states, recorded.since), until),
         until=until,
-        promise=watcher.budget.promise(store.counters.per_day(model.sha256, until)),
+        promise=context.budget.promise(store.counters.per_day(model.sha256, until)),
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from monitor.alarm.advance import AlarmInputs, find_stream_start
+from monitor.alarm.state_update import AlarmInputs, find_stream_start
 from monitor.baselines.baseline import load_baseline
 from monitor.passes.decide import WindowInputs, judge_window
 from monitor.passes.evidence import Evidence

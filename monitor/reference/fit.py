@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from monitor.reference.fit_warnings import weaknesses
 from monitor.reference.fusion import TailLog
 from monitor.reference.profile import Reference
 from monitor.reference.rows import Floats, Rows, through_float16
 from monitor.reference.scorers import SCORERS, Features, Scorer, Training
 from monitor.reference.usable_rows import UsableRows, check_same_learner, usable_rows
-from monitor.reference.weaknesses import weaknesses
 from store.errors import BadInput
 
 LabelledRows = tuple[npt.ArrayLike, npt.ArrayLike | None, npt.ArrayLike | None]

@@ -8,10 +8,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from monitor.reference import file
+from monitor.reference import profile_file
 from monitor.reference.conformal import FlaggedLaw, conformal_p_values, largest_flagged_rank
-from monitor.reference.content import LARGEST_RECORDED, ReferenceContent
 from monitor.reference.float_array import AnyFloats, float_array
+from monitor.reference.profile_content import LARGEST_RECORDED, ReferenceContent
 from monitor.reference.rows import LARGEST, ClassIndices, Rows
 from monitor.reference.scorers import Features
 from monitor.reference.scorers.neighbours import NearestNeighbours
@@ -147,7 +147,7 @@ class Reference(ReferenceContent):
 
     def save(self, path: str | Path) -> Path:
         """Write the reference to one file of arrays and JSON (safetensors), with its checksum."""
-        return file.write(self, Path(path))
+        return profile_file.write(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -156,7 +156,7 @@ class Reference(ReferenceContent):
         Raises:
             BadReference: the file is missing, damaged, or not a reference.
         """
-        return cls(**vars(file.read(Path(path))))
+        return cls(**vars(profile_file.read(Path(path))))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
@@ -165,7 +165,7 @@ class Reference(ReferenceContent):
         Raises:
             BadReference: it is damaged or not a reference.
         """
-        return cls(**vars(file.decode(content)))
+        return cls(**vars(profile_file.decode(content)))
 
     def summary(self) -> list[tuple[str, str]]:
         """What a person wants to know of it, as pairs of name and value."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from monitor.reference.conformal import FlaggedLaw
-from monitor.reference.content import ReferenceContent
+from monitor.reference.profile_content import ReferenceContent
 
 
 def summary_of(reference: ReferenceContent, threshold: float, flagged_law: FlaggedLaw) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ import numpy as np
 import orjson
 
 from monitor.history.report_material import JudgedWindow, ReportMaterial
-from monitor.reference.content import Examples
+from monitor.reference.profile_content import Examples
 from reports.pictures import data_uri, thumbnail_uri
 from reports.sections.base import Values
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 COLUMNS = 8
 CHARACTERS = 400

@@ -19,7 +19,7 @@ from serving.learner.outputs import Outputs
 from serving.learner.tasks import task_of
 from serving.settings import ServingSettings
 from store.errors import BadLearner, BadSettings
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 
 class Engine:

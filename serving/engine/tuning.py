@@ -19,7 +19,7 @@ import torch
 
 from serving.engine.backends import BACKENDS, Backend, NotEligible, Program
 from serving.engine.engine import Engine
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 TOLERANCE = 1e-4
 # Long enough to see through one hiccup, short enough for every start.

@@ -8,20 +8,20 @@ from functools import cached_property
 from uuid import UUID
 
 from monitor.history.writer import HistoryWriter
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.reference.scores import Scores
 from serving.engine.engine import Engine
 from serving.engine.tuning import Trial, cores
 from serving.gateway.compatibility import check_compatible
 from serving.gateway.micro_batcher import BatchingOptions, Job, MicroBatcher
-from serving.gateway.prediction import CallerGone, GatewayRequest, Ood, Outcome, RecordedPrediction
+from serving.gateway.recorded_prediction import CallerGone, GatewayRequest, Ood, Outcome, RecordedPrediction
 from serving.gateway.recorder import ArrivedInput, Recorder
 from serving.learner.adapters import Item
 from serving.learner.outputs import Outputs
 from serving.settings import ServingSettings
 from store.errors import BadInput, TimedOut
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 from store.repositories.models import ModelRecord
 from store.store import Store
 

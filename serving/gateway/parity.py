@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from monitor.reference.content import ParitySample
+from monitor.reference.profile_content import ParitySample
 from serving.engine.engine import Engine
 from store.errors import ModelMismatch
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 PARITY_SAMPLES = 4
 TOLERANCE = 1e-4

@@ -12,7 +12,7 @@ import orjson
 from monitor.reference.scores import Scores
 from serving.learner.outputs import Outputs, Prediction
 from store.clock import new_id
-from store.recording.batches import PredictionBatch, RawInput
+from store.recording.prediction_batch import PredictionBatch, RawInput
 from store.store import Store
 
 

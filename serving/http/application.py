@@ -13,11 +13,11 @@ from monitor.ingest.service import IngestService
 from monitor.settings import MonitorSettings
 from reports.render import STATIC
 from serving.http import problem_details
+from serving.http.app_state import State, origin
 from serving.http.body import CallerLeft
-from serving.http.prediction import PredictionRequest, serve_prediction
+from serving.http.prediction_handler import PredictionRequest, serve_prediction
 from serving.http.prediction_routes import match_prediction
 from serving.http.routes import ROUTERS
-from serving.http.state import State, origin
 from serving.rollout.deployment import Deployment, Deployments
 from serving.settings import ServingSettings
 from store.store import Store

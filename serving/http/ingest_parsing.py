@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from monitor.ingest.batch import IngestBatch, parse_arrow_table, parse_rows
+from monitor.ingest.ingest_batch import IngestBatch, parse_arrow_table, parse_rows
 from store.errors import BadInput
 
 ARROW = "application/vnd.apache.arrow.stream"

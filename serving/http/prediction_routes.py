@@ -13,13 +13,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from serving.http.app_state import State, origin_of
 from serving.http.body import CallerLeft
-from serving.http.prediction import PredictionProtocol, PredictionRequest, serve_prediction
+from serving.http.prediction_handler import PredictionProtocol, PredictionRequest, serve_prediction
 from serving.http.protocols.open_inference import OpenInferenceV2
 from serving.http.protocols.open_inference_documentation import INFER_DOCUMENTATION
 from serving.http.protocols.v1 import V1
 from serving.http.protocols.v1_documentation import PREDICT_DOCUMENTATION
-from serving.http.state import State, origin_of
 from serving.rollout.prediction import PredictionTarget
 
 

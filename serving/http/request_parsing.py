@@ -8,15 +8,15 @@ import orjson
 
 from serving.http.json_parsing import parse_json
 from serving.http.multipart import parse_form
-from serving.http.prediction import ParsedInputs
+from serving.http.prediction_handler import ParsedInputs
 from serving.http.request_headers import TAGS_HEADER, Headers
-from serving.http.tags import check_tags, parse_tags
+from serving.http.request_tags import check_tags, parse_tags
 from serving.learner.adapters import Adapter
 from serving.learner.adapters.text import raw_text
 from serving.learner.adapters.vision import media_type_of
 from serving.settings import ServingSettings
 from store.errors import BadInput
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 # Parts of a form beside its pictures, and fields of a form that a page sent.
 _OTHER_PARTS = 8

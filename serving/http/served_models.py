@@ -7,9 +7,9 @@ from typing import Any
 from monitor.overview.versions import ServedModel, Traffic, VersionSummary, summarize_version
 from monitor.reference.profile import Reference
 from serving.gateway.gateway import Gateway
-from serving.http.state import NO_REFERENCE, State
+from serving.http.app_state import NO_REFERENCE, State
 from serving.rollout.deployment import Deployment
-from serving.rollout.plan import Role
+from serving.rollout.traffic_plan import Role
 from store.errors import NotFound
 from store.repositories.models import ModelRecord
 

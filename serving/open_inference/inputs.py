@@ -15,7 +15,7 @@ from serving.learner.adapters.text import raw_text
 from serving.learner.adapters.vision import encode_png, media_type_of
 from serving.open_inference.tensors import BYTES, InferRequest, Tensor
 from store.errors import BadInput
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 # A tensor of this name holds whole rows as JSON; otherwise each tensor is a column.
 ROWS = "rows"

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import orjson
 
 from serving.gateway.gateway import Gateway
-from serving.gateway.prediction import Ood, Outcome, RecordedPrediction
+from serving.gateway.recorded_prediction import Ood, Outcome, RecordedPrediction
 from serving.open_inference.tensors import BYTES, RequestedOutput, Tensor
 from store.errors import BadInput
 

@@ -13,7 +13,7 @@ from serving.learner.adapters.tabular import Tabular, raw_row
 from serving.learner.adapters.text import raw_text
 from serving.learner.adapters.vision import media_type_of
 from store.errors import BadInput
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 TEXT_ENDINGS = {".txt"}

@@ -17,7 +17,7 @@ from serving.profiling.batch_inference import ProgressTracker, without_progress
 from serving.profiling.labelled_data import LabelledInput, plain_rows
 from serving.profiling.profiler import make_reference
 from store.errors import BadInput, BadLearner
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 
 def profile_learner(

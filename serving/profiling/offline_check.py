@@ -22,7 +22,7 @@ from serving.gateway.recorder import text_of
 from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
 from serving.profiling.labelled_data import LabelledInput
 from store.clock import new_id, utc_now
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 from store.repositories.models import ModelRecord
 from store.repositories.predictions import FlaggedCount, RecordedWindow
 

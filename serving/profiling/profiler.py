@@ -11,9 +11,9 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
 from monitor.baselines.certificate import certify
-from monitor.reference.content import Examples, Origin
 from monitor.reference.fit import DEFAULT_ALPHA, fit_reference
 from monitor.reference.profile import Reference
+from monitor.reference.profile_content import Examples, Origin
 from reports.pictures import thumbnail
 from serving.engine.engine import Engine
 from serving.gateway.parity import PARITY_SAMPLES, make_parity_sample

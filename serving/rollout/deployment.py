@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving.gateway.gateway import Gateway
-from serving.gateway.prediction import GatewayRequest, Outcome, RecordedPrediction
-from serving.rollout.plan import Plan, Role, Version
+from serving.gateway.recorded_prediction import GatewayRequest, Outcome, RecordedPrediction
+from serving.rollout.traffic_plan import Plan, Role, Version
 from store.errors import NotFound, Overloaded, TidegateError, TimedOut
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from uuid import UUID
 import orjson
 
 from serving.gateway.gateway import Gateway
-from serving.gateway.prediction import GatewayRequest, Outcome, RecordedPrediction
+from serving.gateway.recorded_prediction import GatewayRequest, Outcome, RecordedPrediction
 from serving.rollout.deployment import Deployment
 from store.clock import new_id
 from store.errors import NotFound, StoreAway
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 from store.repositories.idempotency import Reservation
 
 # Keys that came while the database was away, with the hash of what was sent.

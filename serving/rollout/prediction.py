@@ -7,7 +7,7 @@ here, once: idempotency, the version that was chosen and its shadow, and errors 
 from dataclasses import dataclass
 
 from serving.gateway.gateway import Gateway
-from serving.gateway.prediction import GatewayRequest, Outcome
+from serving.gateway.recorded_prediction import GatewayRequest, Outcome
 from serving.rollout.deployment import Deployment
 from serving.rollout.idempotency import predict_idempotently
 from store.errors import AllRefused, BadInput

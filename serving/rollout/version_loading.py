@@ -11,9 +11,9 @@ from serving.engine.engine import Engine, open_engine
 from serving.engine.tuning import Trial, Tuning, cores, tune, tuning_beside, use
 from serving.gateway.compatibility import check_same_learner
 from serving.gateway.gateway import Gateway
-from serving.rollout.plan import Version
+from serving.rollout.traffic_plan import Version
 from serving.settings import ServingSettings
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 from store.store import Store
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from store.database.engine import Database
 from store.database.tables import CounterRow, PredictionRow
 from store.database.time_buckets import MINUTE_SECONDS
 from store.errors import StoreUnavailable
-from store.recording.batches import COLUMNS, INPUT_COLUMNS, PredictionBatch
+from store.recording.prediction_batch import COLUMNS, INPUT_COLUMNS, PredictionBatch
 
 _ATTEMPTS = 5
 # A prediction gets its time when it is computed. One that is written later than this may miss the window it belongs in.

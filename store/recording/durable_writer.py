@@ -20,8 +20,8 @@ from dataclasses import dataclass, field, replace
 
 from store.database.engine import Database
 from store.errors import StorageFull, StoreAway, StoreUnavailable
-from store.recording.batches import PredictionBatch
 from store.recording.bulk_insert import record_batches
+from store.recording.prediction_batch import PredictionBatch
 from store.recording.spool import Spool, SpoolDepth, SpooledBatch, drainer_lock
 from store.settings import OnFull
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from store.database.engine import sqlite_module, wal_is_safe
 from store.errors import DamagedRecord, StorageFull, StoreUnavailable
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 
 logger = logging.getLogger(__name__)
 

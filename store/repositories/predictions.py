@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session, aliased
 
 from store.database.engine import Database
 from store.database.tables import InputRow, ModelRow, PredictionRow
-from store.recording.batches import PredictionBatch, PredictionRecord, RawInput
 from store.recording.bulk_insert import record_batches
 from store.recording.embedding_codec import decode_embeddings, decode_logits
+from store.recording.prediction_batch import PredictionBatch, PredictionRecord, RawInput
 
 # SQLite takes at most 32,766 parameters in a statement.
 _IDS_PER_QUERY = 5_000

@@ -14,14 +14,17 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from monitor.checks.window_test import check_window
+from monitor.checks.window_comparison import check_window
 from monitor.passes.replay import replay
-from monitor.reference.file import encode
+from monitor.passes.run_passes import WindowClock, run_passes
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
+from monitor.settings import MonitorSettings
 from monitor.shift.row_features import features_of
 from reports.drift import DriftReport
 from store.settings import StoreSettings
 from store.store import Store
+from tests.monitor.passes.test_monitor_pass import serve
 
 HERE = Path(__file__).parent / "older_record"
 CLASSES, DIMENSION = 3, 8
@@ -113,3 +116,17 @@ def test_an_older_report_is_drawn(older: Store, expected: dict[str, Any]) -> Non
     drawn = sorted(name for name, values in document["sections"].items() if values is not None)
     assert drawn == expected["report_sections"]
     assert "What carries the shift" in DriftReport(document).html()
+
+
+def test_the_monitor_goes_on_with_an_older_record(older: Store, reference: Reference) -> None:
+    before = older.runs.recent(MODEL)
+    at_once = WindowClock(settle=lambda _seconds: None)
+    serve(older, reference, *rows(150, 21), sha256=MODEL)
+    (result,) = run_passes(older, MonitorSettings(), at_once)
+    assert (result.run.verdict.value, result.run.count) == ("ok", 150)
+    assert result.run.since == before[0].until, "the next window begins where the last one that was judged ended"
+    serve(older, reference, *strangers(150, 22), sha256=MODEL)
+    (result,) = run_passes(older, MonitorSettings(), at_once)
+    assert result.run.verdict.value == "shifted"
+    assert replay(older, result.run.id).same
+    assert [run.id for run in older.runs.recent(MODEL)][2:] == [run.id for run in before]

@@ -12,16 +12,16 @@ from PIL import Image
 
 from monitor.history.report_material import read_report_material
 from monitor.passes.monitor_pass import PassResult
-from monitor.passes.watch import WindowClock, watch
-from monitor.reference.content import Examples
-from monitor.reference.file import encode
+from monitor.passes.run_passes import WindowClock, run_passes
 from monitor.reference.profile import Reference
+from monitor.reference.profile_content import Examples
+from monitor.reference.profile_file import encode
 from monitor.settings import MonitorSettings
 from reports.drift import DriftReport, OnSite, drift_report
 from reports.sections import SECTIONS
 from store.clock import new_id, utc_now
 from store.maintenance.retention import Retention
-from store.recording.batches import PredictionRecord, RawInput
+from store.recording.prediction_batch import PredictionRecord, RawInput
 from store.store import Store
 from tests.conftest import Population
 
@@ -70,7 +70,7 @@ def judged(sqlite_store: Store, reference: Reference, population: Population) ->
             for row in range(300)
         ],
     )
-    (result,) = watch(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None))
+    (result,) = run_passes(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None))
     return result
 
 

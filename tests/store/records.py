@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from store.clock import new_id
-from store.recording.batches import PredictionRecord, RawInput
+from store.recording.prediction_batch import PredictionRecord, RawInput
 from store.repositories.runs import CheckResult, RunRecord, Verdict
 from store.store import Store
 

@@ -9,8 +9,8 @@ import pytest
 from store.clock import new_id
 from store.errors import NotFound, StoreUnavailable
 from store.maintenance.retention import Retention
-from store.recording.batches import RawInput
-from store.repositories.groups import GroupRecord
+from store.recording.prediction_batch import RawInput
+from store.repositories.input_groups import GroupRecord
 from store.repositories.runs import CheckResult, Verdict
 from store.store import Store
 from tests.store.records import MODEL, START, prediction, register, run_record

@@ -23,7 +23,7 @@ from tidegate.cli import (
     settings,
     tune,
 )
-from tidegate.rooms import check_rooms
+from tidegate.shadowed_packages import check_shadowed_packages
 
 app = typer.Typer(
     name="tidegate",
@@ -58,7 +58,7 @@ app.add_typer(database.app, name="db")
 def main() -> None:
     """Run a verb. An error that a person has to know of is one line and exit code 2."""
     try:
-        check_rooms()
+        check_shadowed_packages()
     except ImportError as error:
         typer.secho(f"Tidegate can't start: {error}", err=True, fg=typer.colors.RED)
         sys.exit(2)

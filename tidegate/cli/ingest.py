@@ -53,7 +53,7 @@ def ingest(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from monitor.ingest.batch import parse_arrow_table
+    from monitor.ingest.ingest_batch import parse_arrow_table
     from monitor.ingest.model_ingest import ModelIngest
     from store.errors import BadInput
     from store.store import Store

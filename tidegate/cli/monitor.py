@@ -37,8 +37,8 @@ def monitor(
     """
     from store.store import Store
     from tidegate.logs import configure_logging
+    from tidegate.monitor_work import look, run_upkeep
     from tidegate.settings import load_settings
-    from tidegate.wiring import look, run_upkeep
 
     settings = load_settings(
         store={"database": database},
@@ -73,8 +73,8 @@ def _run_until_stopped(store: "Store", settings: "MonitorSettings", with_parent:
     from monitor.scheduling.heartbeat import Heartbeat
     from monitor.scheduling.schedule import MonitorWork, Schedule
     from store.repositories.processes import ProcessKind
+    from tidegate.monitor_work import look, run_upkeep
     from tidegate.parent_watch import call_when_parent_ends
-    from tidegate.wiring import look, run_upkeep
 
     stopped = threading.Event()
 

@@ -8,7 +8,7 @@ import typer
 from tidegate.cli.options import Database, Export, reference_beside
 
 if TYPE_CHECKING:
-    from serving.rollout.plan import Plan, Version
+    from serving.rollout.traffic_plan import Plan, Version
 
 app = typer.Typer(
     help="**Roll out** a new version beside the one that serves: shadow, canary, promote. No request is dropped.",
@@ -69,7 +69,7 @@ def reload(export: Export, reference: NewReference = None) -> None:
 
     Example: `tidegate rollout reload digits.pkl`
     """
-    from serving.rollout.plan import Plan
+    from serving.rollout.traffic_plan import Plan
 
     _write(export, Plan(_version(export, reference)))
 
@@ -81,7 +81,7 @@ def show(export: Export, database: Database = None) -> None:
     Example: `tidegate rollout show digits.pkl`
     """
     from monitor.overview.versions import Traffic, summarize_version
-    from serving.rollout.plan import Role
+    from serving.rollout.traffic_plan import Role
     from store.errors import NotFound
     from store.store import Store
     from tidegate.settings import load_settings
@@ -111,14 +111,14 @@ def show(export: Export, database: Database = None) -> None:
 
 
 def _plan(export: Path) -> "Plan":
-    from serving.rollout.plan import Plan, plan_beside
+    from serving.rollout.traffic_plan import Plan, plan_beside
 
     return Plan.load(plan_beside(export)) or Plan(_version(export, None))
 
 
 def _version(export: Path, reference: Path | None) -> "Version":
     from serving.learner.loading import sha256_of
-    from serving.rollout.plan import Version
+    from serving.rollout.traffic_plan import Version
     from store.errors import BadReference
 
     beside = reference or reference_beside(export)
@@ -130,7 +130,7 @@ def _version(export: Path, reference: Path | None) -> "Version":
 
 
 def _write(export: Path, plan: "Plan") -> None:
-    from serving.rollout.plan import plan_beside
+    from serving.rollout.traffic_plan import plan_beside
 
     plan.save(plan_beside(export))
     _say(plan)

@@ -43,7 +43,7 @@ def tune(
     from serving.gateway.compatibility import check_same_learner
     from serving.profiling.labelled_data import labelled_inputs
     from store.errors import BadSettings
-    from store.recording.batches import RawInput
+    from store.recording.prediction_batch import RawInput
     from tidegate.cli.loading import load_engine
     from tidegate.settings import load_settings
 

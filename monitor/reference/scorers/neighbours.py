@@ -19,7 +19,7 @@ from monitor.reference.scorers.base import (
     unit_rows,
 )
 from monitor.reference.scorers.coreset import k_centre_greedy, stratified_sample
-from monitor.reference.scorers.space import DIRECTIONS, Space, within_class
+from monitor.reference.scorers.embedding_space import DIRECTIONS, Space, within_class
 
 # Of 50,000 rows every 12th: the first neighbour among these is about as near as the 12th among all, so k = 1 here is
 # what k = 10 is there, at a tenth of the cost. Wide embeddings get fewer rows, as numbers are what costs time.

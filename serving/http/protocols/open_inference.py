@@ -8,9 +8,9 @@ from fastapi.responses import Response
 
 from serving.gateway.gateway import Gateway
 from serving.http import problem_details
-from serving.http.prediction import ParsedInputs, PredictionProtocol, PredictionRequest
+from serving.http.prediction_handler import ParsedInputs, PredictionProtocol, PredictionRequest
 from serving.http.request_headers import TAGS_HEADER, Headers
-from serving.http.tags import check_tags, parse_tags
+from serving.http.request_tags import check_tags, parse_tags
 from serving.open_inference.inputs import parse_inputs
 from serving.open_inference.outputs import select_outputs
 from serving.open_inference.tensors import InferRequest, encode_infer, parse_infer

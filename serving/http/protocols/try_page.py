@@ -9,17 +9,17 @@ from reports import pages
 from reports.pages import TryForm, TryOutcome
 from reports.pictures import thumbnail_uri
 from serving.gateway.gateway import Gateway
-from serving.gateway.prediction import RecordedPrediction
+from serving.gateway.recorded_prediction import RecordedPrediction
 from serving.http import problem_details
 from serving.http.curl_lines import curl_line
-from serving.http.prediction import ParsedInputs, PredictionProtocol, PredictionRequest
+from serving.http.prediction_handler import ParsedInputs, PredictionProtocol, PredictionRequest
 from serving.http.request_parsing import form_fields, parse_request
 from serving.learner.adapters import Adapter
 from serving.learner.adapters.text import raw_text
 from serving.rollout.deployment import Deployment
 from serving.rollout.prediction import PredictionResult
 from store.errors import BadInput, Overloaded, StoreUnavailable, TidegateError
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 TAGS = {"source": "try-it"}
 _PICTURE_SIDE = 320

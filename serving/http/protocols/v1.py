@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from fastapi.responses import Response
 
 from serving.gateway.gateway import Gateway
-from serving.gateway.prediction import Outcome, RecordedPrediction
+from serving.gateway.recorded_prediction import Outcome, RecordedPrediction
 from serving.http import problem_details
+from serving.http.app_state import NO_REFERENCE, json_response
 from serving.http.curl_lines import curl_line
-from serving.http.prediction import ParsedInputs, PredictionProtocol, PredictionRequest
+from serving.http.prediction_handler import ParsedInputs, PredictionProtocol, PredictionRequest
 from serving.http.request_headers import TIMING_HEADER
 from serving.http.request_parsing import parse_request
-from serving.http.state import NO_REFERENCE, json_response
 from serving.rollout.deployment import Deployment
 from serving.rollout.prediction import PredictionResult
 from store.errors import BadInput, TidegateError

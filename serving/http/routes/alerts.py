@@ -7,8 +7,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from monitor.overview.alerts import list_alerts, read_alerts_overview
 from reports import pages
-from reports.documents import alerts_document
-from serving.http.state import Shared, json_response, origin_of
+from reports.json_documents import alerts_document
+from serving.http.app_state import Shared, json_response, origin_of
 from store.repositories.alerts import AlertState
 
 router = APIRouter(tags=["alerts"])

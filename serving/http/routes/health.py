@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.http.state import Shared, json_response
+from serving.http.app_state import Shared, json_response
 
 router = APIRouter(tags=["health"])
 

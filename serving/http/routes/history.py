@@ -7,11 +7,11 @@ from fastapi.responses import HTMLResponse, Response
 
 from monitor.history.query import SPANS, read_history
 from monitor.overview.versions import list_model_names
-from reports.documents import history_document
 from reports.history_page import history_page
+from reports.json_documents import history_document
+from serving.http.app_state import Shared, json_response, origin_of
 from serving.http.negotiation import wants_html
 from serving.http.served_models import find_model
-from serving.http.state import Shared, json_response, origin_of
 
 router = APIRouter(tags=["reports"])
 

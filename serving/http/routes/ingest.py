@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from serving.http.app_state import Shared, json_response
 from serving.http.body import read_body
 from serving.http.ingest_parsing import ARROW, CLOUD_EVENT, parse_ingest
-from serving.http.state import Shared, json_response
 
 router = APIRouter(tags=["ingest"])
 

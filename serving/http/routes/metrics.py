@@ -10,8 +10,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from monitor.overview.metrics import count_predictions, list_alert_statuses
+from serving.http.app_state import Shared, State
 from serving.http.served_models import gateways
-from serving.http.state import Shared, State
 from store.errors import StoreUnavailable
 
 router = APIRouter(tags=["health"])

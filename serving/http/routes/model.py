@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from serving.http.app_state import Shared, json_response
 from serving.http.served_models import describe_deployment, describe_gateway
-from serving.http.state import Shared, json_response
 
 router = APIRouter(tags=["model"])
 

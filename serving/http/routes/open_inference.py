@@ -5,11 +5,11 @@ from importlib.metadata import version as version_of
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from serving.http.app_state import Shared, json_response
 from serving.http.prediction_routes import add_prediction_routes
 from serving.http.protocols.open_inference import OpenInferenceV2, error_response
-from serving.http.state import Shared, json_response
 from serving.open_inference.metadata import model_metadata
-from serving.rollout.plan import Role
+from serving.rollout.traffic_plan import Role
 from store.errors import TidegateError
 
 router = APIRouter(tags=["open inference protocol"])

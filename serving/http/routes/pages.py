@@ -6,10 +6,10 @@ from fastapi.responses import HTMLResponse, Response
 from monitor.overview.model import read_model_overview
 from monitor.overview.versions import ServedModel, list_models
 from reports import pages
+from serving.http.app_state import Shared, State, json_response, origin_of
 from serving.http.curl_lines import curl_line, ingest_curl_line
 from serving.http.negotiation import wants_html
 from serving.http.served_models import describe_deployment, recorded_model, served_model, summarize_versions
-from serving.http.state import Shared, State, json_response, origin_of
 from serving.rollout.deployment import Deployment
 from store.repositories.models import ModelRecord
 

@@ -8,10 +8,10 @@ from fastapi.responses import HTMLResponse, Response
 
 from monitor.overview.runs import list_runs, read_report
 from reports import pages
-from reports.documents import runs_document
 from reports.drift import DriftReport, OnSite
+from reports.json_documents import runs_document
+from serving.http.app_state import Shared, json_response, origin_of
 from serving.http.negotiation import wants_html
-from serving.http.state import Shared, json_response, origin_of
 
 router = APIRouter(tags=["reports"])
 

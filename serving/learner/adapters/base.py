@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, as_plain_tensor
 from serving.learner.adapters.tabular_steps import TableSteps, table_steps_of
 from store.errors import BadInput, BadLearner
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 # fastai makes tensors of pandas' read-only columns and only reads them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

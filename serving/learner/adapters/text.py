@@ -10,7 +10,7 @@ import orjson
 
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
 from store.errors import BadInput, BadLearner
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 TOKENS = "application/vnd.tidegate.tokens+json"
 _EXAMPLES = (

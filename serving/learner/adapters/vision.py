@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
 from serving.learner.adapters.vision_steps import ImageSteps, image_steps_of, image_type
 from store.errors import BadInput, BadLearner
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 # Our own limit is checked on the header, before any pixel is decoded, and answers the caller.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from serving.engine.engine import Engine
 from serving.learner.loading import load
 from store.database.tables import CounterRow, InputRow, PredictionRow
-from store.recording.batches import RawInput
 from store.recording.embedding_codec import decode_embeddings
+from store.recording.prediction_batch import RawInput
 from store.store import Store
 from tests.conftest import Trained
 from tests.e2e.faults.traffic import Traffic

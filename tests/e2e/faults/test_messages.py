@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from store.repositories.alerts import AlertState
 from store.settings import StoreSettings
 from store.store import Store
@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 # The real monitor, which dies at one point: the change of state is committed, and nothing is sent.
 DIES_BEFORE_SENDING = """
 import os, signal, sys
-import tidegate.wiring
-tidegate.wiring.deliver_due = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+import tidegate.monitor_work
+tidegate.monitor_work.deliver_due = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 from tidegate.cli import main
 sys.argv = ["tidegate", *sys.argv[1:]]
 main()

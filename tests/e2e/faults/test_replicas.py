@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.scheduling.schedule import LOOK
 from store.database import migrate
 from store.database.engine import Database

@@ -13,8 +13,8 @@ from monitor.alarm.budget import Budget
 from monitor.baselines.baseline import BaselineWindow, compare_baselines, decode_rows, encode_rows, pin_baseline
 from monitor.baselines.certificate import certify
 from monitor.passes.replay import replay
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.settings import MonitorSettings
 from store.clock import utc_now
 from store.errors import BadBaseline, NotFound

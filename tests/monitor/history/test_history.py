@@ -11,13 +11,13 @@ from sqlalchemy import delete
 from monitor.history.reconcile import reconcile_history
 from monitor.history.slices import MOST_TAGS, MOST_VALUES, OTHERS, Slices
 from monitor.history.writer import HistoryWriter
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.shift.row_features import features_of
 from monitor.shift.window_sums import WindowSums, sums_of
 from store.database.tables import PredictionRow, RollupRow
 from store.errors import LeaseLost
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 from store.repositories.jobs import no_fence
 from store.rollups.rollups import Rollup
 from store.store import Store

@@ -17,8 +17,8 @@ from monitor.history.query import (
     read_history,
 )
 from monitor.history.writer import HistoryWriter
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.shift.window_sums import WindowSums
 from store.errors import NotFound
 from store.rollups.rollups import ALL

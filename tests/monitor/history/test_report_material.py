@@ -22,9 +22,9 @@ from monitor.history.report_material import (
     typical_rows,
 )
 from monitor.passes.monitor_pass import PassResult
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
-from store.recording.batches import RawInput
+from monitor.reference.profile_file import encode
+from store.recording.prediction_batch import RawInput
 from store.repositories.predictions import FlaggedCount
 from store.store import Store
 from tests.conftest import Population

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from monitor.overview import alerts, metrics, model, runs, versions
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.settings import MonitorSettings
 from store.clock import new_id, utc_now
 from store.errors import NotFound

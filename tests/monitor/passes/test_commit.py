@@ -7,13 +7,13 @@ import numpy as np
 from monitor.passes.commit import commit
 from monitor.passes.decide import decide
 from monitor.passes.read import read_window
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from store.clock import utc_now
 from store.repositories.alerts import AlertState
 from store.store import Store
 from tests.conftest import Population
-from tests.monitor.passes.test_monitor_pass import MODEL, register, serve, watcher_of
+from tests.monitor.passes.test_monitor_pass import MODEL, context_of, register, serve
 
 
 def test_an_alert_that_another_monitor_has_fired_since_is_not_fired_twice(
@@ -21,8 +21,8 @@ def test_an_alert_that_another_monitor_has_fired_since_is_not_fired_twice(
 ) -> None:
     register(store, encode(reference))
     serve(store, reference, *population.strangers(200, np.random.default_rng(0)))
-    watcher = watcher_of(store)
-    monitor_pass = read_window(watcher, store.models.get(MODEL), utc_now())
+    context = context_of(store)
+    monitor_pass = read_window(context, store.models.get(MODEL), utc_now())
     decision = decide(monitor_pass)
     decided = {change.alert.check for change in decision.alert_changes if change.is_transition}
     assert "flagged_share" in decided
@@ -35,7 +35,7 @@ def test_an_alert_that_another_monitor_has_fired_since_is_not_fired_twice(
         store.alerts.save(transaction, replace(by_the_other, run_id=by_the_other.id))
     # The other's run stands for another window, and moves nothing.
     monitor_pass = replace(monitor_pass, judged_until=store.runs.last_judged_until(MODEL))
-    result = commit(watcher, monitor_pass, decision)
+    result = commit(context, monitor_pass, decision)
     assert result is not None
     assert {event.check for event in result.events} == decided - {"flagged_share"}
     (alert,) = (alert for alert in store.alerts.all() if alert.check == "flagged_share")
@@ -49,9 +49,9 @@ def test_a_window_that_another_monitor_has_judged_since_is_left_to_it(
     store = sqlite_store
     register(store, encode(reference))
     serve(store, reference, *population.strangers(200, np.random.default_rng(1)))
-    watcher, model = watcher_of(store), store.models.get(MODEL)
-    passes = [read_window(watcher, model, utc_now()) for _ in range(2)]
-    first, second = (commit(watcher, monitor_pass, decide(monitor_pass)) for monitor_pass in passes)
+    context, model = context_of(store), store.models.get(MODEL)
+    passes = [read_window(context, model, utc_now()) for _ in range(2)]
+    first, second = (commit(context, monitor_pass, decide(monitor_pass)) for monitor_pass in passes)
     assert first is not None
     assert second is None
     assert [run.id for run in store.runs.recent()] == [first.run.id]

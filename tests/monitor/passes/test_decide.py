@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from monitor.alarm.advance import CHANGE, AlarmInputs
 from monitor.alarm.sequential import SequentialAlarm
+from monitor.alarm.state_update import CHANGE, AlarmInputs
 from monitor.baselines.baseline import Comparison
 from monitor.passes.decide import Decision, decide
 from monitor.passes.monitor_pass import LateWindow, Look, MonitorPass

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from monitor.passes.watch import WindowClock, watch
-from monitor.reference.file import encode
+from monitor.passes.run_passes import WindowClock, run_passes
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.settings import MonitorSettings
 from store.clock import new_id
 from store.errors import LeaseLost
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 from store.repositories.runs import RunRecord, Verdict
 from store.store import Store
 from tests.conftest import Population
@@ -47,7 +47,7 @@ def late(store: Store, reference: Reference, rows: tuple[np.ndarray, np.ndarray]
 
 def runs_of_look(store: Store, now: datetime | None = None) -> list[RunRecord]:
     clock = WindowClock(None if now is None else (lambda: now), settle=lambda _seconds: None)
-    return [result.run for result in watch(store, MonitorSettings(), clock)]
+    return [result.run for result in run_passes(store, MonitorSettings(), clock)]
 
 
 def test_a_window_is_judged_again_with_what_came_late(
@@ -122,5 +122,5 @@ def test_a_monitor_that_lost_its_lease_writes_nothing(
         raise LeaseLost("another monitor has taken over")
 
     with pytest.raises(LeaseLost):
-        watch(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None), fence=lost)
+        run_passes(sqlite_store, MonitorSettings(), WindowClock(settle=lambda _seconds: None), fence=lost)
     assert sqlite_store.runs.recent() == []

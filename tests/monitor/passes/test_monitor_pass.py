@@ -13,14 +13,14 @@ from monitor.alerts import delivery
 from monitor.alerts.delivery import deliver_due, retry_after
 from monitor.alerts.destinations import destination, webhook
 from monitor.passes.monitor_pass import PassResult
-from monitor.passes.watch import WindowClock, watch, watch_model
-from monitor.passes.watcher import Watcher
-from monitor.reference.file import encode
+from monitor.passes.pass_context import PassContext
+from monitor.passes.run_passes import WindowClock, run_pass, run_passes
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.settings import MonitorSettings
 from store.clock import new_id, utc_now
 from store.errors import BadSettings
-from store.recording.batches import PredictionRecord
+from store.recording.prediction_batch import PredictionRecord
 from store.repositories.alerts import AlertState
 from store.repositories.deliveries import DeliveryState
 from store.repositories.runs import Verdict
@@ -70,14 +70,14 @@ def serve(store: Store, reference: Reference, embeddings: np.ndarray, logits: np
 
 
 def look(store: Store, **settings) -> PassResult:
-    (result,) = watch(store, MonitorSettings(**settings), AT_ONCE)
+    (result,) = run_passes(store, MonitorSettings(**settings), AT_ONCE)
     return result
 
 
-def watcher_of(store: Store) -> Watcher:
+def context_of(store: Store) -> PassContext:
     """A monitor that looks at one model."""
     settings = MonitorSettings()
-    return Watcher(store, settings, budget_of(settings.false_alarm_every_days, 1, settings.looks_per_day))
+    return PassContext(store, settings, budget_of(settings.false_alarm_every_days, 1, settings.looks_per_day))
 
 
 def test_alerts_fire_once_resolve_and_fire_again(store: Store, reference: Reference, population: Population) -> None:
@@ -135,7 +135,7 @@ def test_a_damaged_reference_fails_its_model_and_not_the_others(
     register(sqlite_store, b"damaged", "d" * 64)
     register(sqlite_store, encode(reference))
     serve(sqlite_store, reference, *population.draw(150, np.random.default_rng(3))[:2])
-    runs = {result.model.sha256: result.run for result in watch(sqlite_store, MonitorSettings(), AT_ONCE)}
+    runs = {result.model.sha256: result.run for result in run_passes(sqlite_store, MonitorSettings(), AT_ONCE)}
     assert runs["d" * 64].verdict is Verdict.FAILED
     assert "damaged" in runs["d" * 64].sentence
     assert runs[MODEL].verdict is Verdict.OK
@@ -157,12 +157,12 @@ def test_two_monitors_that_look_at_once_judge_a_window_once(
             recorded = super().window(*arguments, **options)
             if not judged_first:
                 judged_first.append(None)
-                judged_first.append(watch_model(watcher_of(Store(store.database)), model, utc_now()))
+                judged_first.append(run_pass(context_of(Store(store.database)), model, utc_now()))
             return recorded
 
     slow = Store(store.database)
     slow.predictions = Slow(store.database)
-    assert watch_model(watcher_of(slow), model, utc_now()) is None
+    assert run_pass(context_of(slow), model, utc_now()) is None
     assert judged_first[1] is not None
     assert len(store.runs.recent()) == 1
 

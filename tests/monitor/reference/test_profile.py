@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.checks.window_test import check_window
-from monitor.reference.content import Examples, Origin, ParitySample
-from monitor.reference.file import decode, encode
+from monitor.checks.window_comparison import check_window
 from monitor.reference.fit import fit_reference
 from monitor.reference.profile import Reference
+from monitor.reference.profile_content import Examples, Origin, ParitySample
+from monitor.reference.profile_file import decode, encode
 from store.errors import BadInput, BadReference
 from tests.conftest import Population
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.checks.sums_test import check_sums
+from monitor.checks.sums_comparison import check_sums
 from monitor.reference.fit import fit_reference
 from monitor.reference.profile import Reference
 from monitor.shift.row_features import features_of

@@ -11,8 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from monitor.ingest.model_ingest import derive_id, register_external_model
-from monitor.reference.file import encode
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.settings import MonitorSettings
 from serving.http.application import create_application
 from serving.settings import ServingSettings

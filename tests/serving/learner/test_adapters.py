@@ -11,7 +11,7 @@ from serving.learner.adapters import ADAPTERS, Limits, adapter_of
 from serving.learner.adapters.tabular import raw_row
 from serving.learner.adapters.vision import raw_image
 from store.errors import BadInput, BadLearner
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 from tests.conftest import Trained
 
 

@@ -20,7 +20,7 @@ from serving.profiling.notebook import profile_learner
 from serving.profiling.offline_check import check_inputs
 from serving.profiling.profiler import make_reference
 from store.errors import BadInput, ModelMismatch
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 from store.repositories.runs import Verdict
 from tests.conftest import SEED, Trained
 from tests.serving.learners import Case, text_learner
@@ -107,7 +107,7 @@ def test_without_held_out_data_a_stratified_fifth_is_held_out_and_the_profile_wa
 
 
 def test_the_same_data_and_seed_give_the_same_reference(cells_engine: Engine, cells: Trained) -> None:
-    from monitor.reference.file import encode
+    from monitor.reference.profile_file import encode
 
     def without_its_time(reference: Reference) -> bytes:
         assert reference.origin is not None

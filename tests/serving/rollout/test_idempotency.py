@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.rollout.idempotency import content_sha256
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 from store.store import Store
 from tests.conftest import Trained
 from tests.serving.rollout.test_rollout import pictures

@@ -17,7 +17,7 @@ from serving.gateway.gateway import Gateway
 from serving.http.application import create_application
 from serving.learner.loading import load
 from serving.rollout.deployment import Deployment
-from serving.rollout.plan import Plan, Role, Version
+from serving.rollout.traffic_plan import Plan, Role, Version
 from serving.settings import ServingSettings
 from store.errors import BadLearner, BadSettings
 from store.store import Store

@@ -13,7 +13,7 @@ from store.database import migrate
 from store.database.engine import Database
 from store.database.tables import Base
 from store.errors import BadSettings, StoreUnavailable
-from store.recording.batches import PredictionBatch, RawInput
+from store.recording.prediction_batch import PredictionBatch, RawInput
 from store.settings import StoreSettings
 from store.store import Store
 from tests.store.records import MODEL, prediction, register

@@ -17,7 +17,7 @@ from store.maintenance.backup import back_up
 from store.maintenance.export import export_predictions
 from store.maintenance.fsck import examine, repair
 from store.maintenance.retention import Retention
-from store.recording.batches import PredictionBatch, PredictionRecord, RawInput
+from store.recording.prediction_batch import PredictionBatch, PredictionRecord, RawInput
 from store.settings import StoreSettings
 from store.store import Store
 from tests.store.records import MODEL, START, prediction, register

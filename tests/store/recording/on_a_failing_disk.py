@@ -15,7 +15,7 @@ from store.database import migrate
 from store.database.engine import Database
 from store.database.tables import PredictionRow
 from store.errors import StoreUnavailable
-from store.recording.batches import PredictionBatch, RawInput
+from store.recording.prediction_batch import PredictionBatch, RawInput
 from store.recording.spool import Spool
 from store.settings import StoreSettings
 from store.store import Store

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from store.database import migrate
 from store.database.engine import Database
 from store.errors import StorageFull
-from store.recording.batches import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch
 from store.settings import OnFull, StoreSettings
 from store.store import Store
 from tests.store.records import MODEL, prediction, register

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from store.database.engine import sqlite_module
 from store.errors import DamagedRecord, StorageFull, StoreUnavailable
-from store.recording.batches import PredictionBatch, RawInput
+from store.recording.prediction_batch import PredictionBatch, RawInput
 from store.recording.spool import Spool, damaged_files, drainer_lock
 from tests.store.records import MODEL, prediction
 

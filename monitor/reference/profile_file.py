@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from monitor.reference.content import Examples, Origin, ParitySample, ReferenceContent
 from monitor.reference.fusion import TailLog
+from monitor.reference.profile_content import Examples, Origin, ParitySample, ReferenceContent
 from monitor.reference.rows import Rows, float16_scale
 from monitor.reference.scorers import SCORERS
 from store.errors import BadReference

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from monitor.checks.window_test import WindowTest, check_window, groups_of
+from monitor.checks.window_comparison import WindowTest, check_window, groups_of
 from monitor.reference.profile import Reference
 from monitor.shift import max_t, permutation
 from monitor.shift.attribution import class_mix
@@ -199,7 +199,7 @@ def test_the_nearest_training_rows_come_with_the_score(population: Population) -
 def test_a_large_window_is_told_apart_more_finely_where_an_alert_asks_for_it(
     reference: Reference, population: Population
 ) -> None:
-    from monitor.checks.window_test import run_window_test
+    from monitor.checks.window_comparison import run_window_test
     from monitor.reference.window import Window
 
     rows = reference.rows(*population.draw(200, np.random.default_rng(11), noise=2.0)[:2])

@@ -6,14 +6,14 @@ from typing import Any, ClassVar, Protocol
 from fastapi.responses import Response
 
 from serving.gateway.gateway import Gateway
-from serving.gateway.prediction import CallerGone, GatewayRequest
+from serving.gateway.recorded_prediction import CallerGone, GatewayRequest
+from serving.http.app_state import State
 from serving.http.body import Receive, read_body
 from serving.http.request_headers import Headers, parse_idempotency_key, parse_timeout_seconds, routing_key
-from serving.http.state import State
 from serving.rollout.deployment import Deployment
 from serving.rollout.prediction import PredictionCall, PredictionResult, PredictionTarget, predict
 from store.errors import TidegateError
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tidegate
-from tidegate.rooms import ROOMS, check_rooms
+from tidegate.shadowed_packages import ROOMS, check_shadowed_packages
 
 HOME = Path(tidegate.__file__).parents[1]
 
@@ -61,5 +61,5 @@ def test_a_folder_that_is_no_package_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_a_look_takes_less_than_a_millisecond_and_the_next_ones_next_to_nothing() -> None:
-    assert min(timeit.repeat(check_rooms.__wrapped__, number=10, repeat=5)) / 10 < 1e-3
-    assert min(timeit.repeat(check_rooms, number=1_000, repeat=5)) / 1_000 < 1e-5
+    assert min(timeit.repeat(check_shadowed_packages.__wrapped__, number=10, repeat=5)) / 10 < 1e-3
+    assert min(timeit.repeat(check_shadowed_packages, number=1_000, repeat=5)) / 1_000 < 1e-5

@@ -11,8 +11,8 @@ from monitor.passes.commit import commit
 from monitor.passes.decide import decide
 from monitor.passes.late_arrivals import judge_late_arrivals
 from monitor.passes.monitor_pass import PassResult
+from monitor.passes.pass_context import PassContext
 from monitor.passes.read import read_window
-from monitor.passes.watcher import Watcher
 from monitor.settings import MonitorSettings
 from store.errors import LeaseLost, TidegateError
 from store.repositories.jobs import Fence, no_fence
@@ -34,7 +34,7 @@ class WindowClock:
     settle: Callable[[float], None] = time.sleep
 
 
-def watch(
+def run_passes(
     store: Store, settings: MonitorSettings, clock: WindowClock | None = None, fence: Fence = no_fence
 ) -> list[PassResult]:
     """Look at every model once. A model that can't be looked at does not stop the others.
@@ -54,12 +54,12 @@ def watch(
     models = store.models.all()
     watched_models = sum(model.reference_sha256 is not None for model in models)
     budget = budget_of(settings.false_alarm_every_days, watched_models, settings.looks_per_day)
-    watcher = Watcher(store, settings, budget, fence)
+    context = PassContext(store, settings, budget, fence)
     results = []
     for model in models:
         try:
-            results += judge_late_arrivals(watcher, model)
-            result = watch_model(watcher, model, until)
+            results += judge_late_arrivals(context, model)
+            result = run_pass(context, model, until)
         except LeaseLost:
             raise
         except TidegateError:
@@ -70,14 +70,14 @@ def watch(
     return results
 
 
-def watch_model(watcher: Watcher, model: ModelRecord, until: datetime) -> PassResult | None:
+def run_pass(context: PassContext, model: ModelRecord, until: datetime) -> PassResult | None:
     """Judge the window of one model that ends at `until`; None if another monitor has just judged it.
 
     Raises:
         LeaseLost: another monitor has taken over.
     """
-    monitor_pass = read_window(watcher, model, until)
-    return commit(watcher, monitor_pass, decide(monitor_pass))
+    monitor_pass = read_window(context, model, until)
+    return commit(context, monitor_pass, decide(monitor_pass))
 
 
 def deserves_report(result: PassResult) -> bool:

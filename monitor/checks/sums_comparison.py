@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitor.checks.window_test import groups_of
+from monitor.checks.window_comparison import groups_of
 from monitor.reference.profile import Reference
 from monitor.shift.max_t import max_t_test
 from monitor.shift.row_features import RowFeatures, features_of

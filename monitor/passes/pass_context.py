@@ -1,4 +1,4 @@
-"""The monitor that looks: which record it reads and writes, and under which settings and budget."""
+"""What every pass of one look shares: the record, the settings, the budget of false alarms, and the fence."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from store.store import Store
 
 
 @dataclass(frozen=True)
-class Watcher:
-    """A monitor at work on one record.
+class PassContext:
+    """One look at one record.
 
     `fence` is called first in every transaction that writes; it raises where another monitor has taken over.
     """

@@ -12,7 +12,7 @@ ROOMS = ("store", "monitor", "reports", "serving")
 
 
 @cache
-def check_rooms() -> None:
+def check_shadowed_packages() -> None:
     """See where each of Tidegate's packages would be imported from, without importing it. Checked once a process.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How monitor, reports and store are wired together: one look of the monitor, from windows to reports and messages."""
+"""What the monitor does when it is due: a look, from windows to reports and messages, and the upkeep after it."""
 
 import logging
 
@@ -6,7 +6,7 @@ from monitor.alerts.delivery import deliver_due
 from monitor.history.reconcile import reconcile_history
 from monitor.history.report_material import ReportMaterial, read_report_material
 from monitor.passes.monitor_pass import PassResult
-from monitor.passes.watch import deserves_report, watch
+from monitor.passes.run_passes import deserves_report, run_passes
 from monitor.settings import MonitorSettings
 from reports.columns import columns_page
 from reports.drift import drift_report
@@ -24,7 +24,7 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
         LeaseLost: another monitor has taken over.
     """
     fence = no_fence if lease is None else lease.fence
-    results = watch(store, settings, fence=fence)
+    results = run_passes(store, settings, fence=fence)
     for result in results:
         if deserves_report(result):
             write_report(store, result, columns=settings.columns_report)

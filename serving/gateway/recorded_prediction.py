@@ -7,7 +7,7 @@ from uuid import UUID
 
 from serving.learner.outputs import Prediction
 from store.errors import BadInput
-from store.recording.batches import RawInput
+from store.recording.prediction_batch import RawInput
 
 # Returns when the caller has left; waits for ever for one that stays.
 CallerGone = Callable[[], Awaitable[None]]
