@@ -11,7 +11,7 @@ from bench.tables import publish
 PARTS = {
     "import tidegate": "import tidegate",
     "the client": "from tidegate import Client",
-    "the monitor": "import tidegate.cli.monitor, tidegate.monitor_work, tidegate.settings, monitor.scheduling.schedule",
+    "the monitor": "import tidegate.cli.monitor, tidegate.monitor_jobs, tidegate.settings, monitor.scheduling.schedule",
     "the gateway": "import tidegate.server",
 }
 _MEASURE = """

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import numpy as np
 
+from monitor.background_task import PeriodicTask
 from monitor.history.aggregate import Bucket, PredictionColumns, aggregate, features_sha256
 from monitor.history.slices import Slices
-from monitor.periodic import PeriodicTask
 from monitor.reference.profile import Reference
 from monitor.reference.rows import Rows
 from monitor.reference.scores import Scores

@@ -15,7 +15,8 @@ from reports.render import STATIC
 from serving.http import problem_details
 from serving.http.app_state import State, origin
 from serving.http.body import CallerLeft
-from serving.http.prediction_handler import PredictionRequest, serve_prediction
+from serving.http.prediction_handler import serve_prediction
+from serving.http.prediction_protocol import PredictionRequest
 from serving.http.prediction_routes import match_prediction
 from serving.http.routes import ROUTERS
 from serving.rollout.deployment import Deployment, Deployments

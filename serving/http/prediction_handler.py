@@ -1,79 +1,14 @@
 """Serves a prediction over HTTP: read, choose a version, parse, predict, encode. The one way for every protocol."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
-
 from fastapi.responses import Response
 
-from serving.gateway.gateway import Gateway
 from serving.gateway.recorded_prediction import CallerGone, GatewayRequest
-from serving.http.app_state import State
 from serving.http.body import Receive, read_body
-from serving.http.request_headers import Headers, parse_idempotency_key, parse_timeout_seconds, routing_key
+from serving.http.prediction_protocol import PredictionProtocol, PredictionRequest
+from serving.http.request_headers import parse_idempotency_key, parse_timeout_seconds, routing_key
 from serving.rollout.deployment import Deployment
-from serving.rollout.prediction import PredictionCall, PredictionResult, PredictionTarget, predict
+from serving.rollout.prediction import PredictionCall, predict
 from store.errors import TidegateError
-from store.recording.prediction_batch import RawInput
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionRequest:
-    """A request for predictions whose body is not read yet.
-
-    Args:
-        headers: by lower-case name.
-        receive: gives the body.
-        origin: where the caller reached this gateway, for an example that works there.
-        target: which model it is for.
-        state: what is served.
-    """
-
-    headers: Headers
-    receive: Receive
-    origin: str
-    target: PredictionTarget
-    state: State
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedInputs:
-    """What a body holds. `field` says where an input lies in it, for error messages, such as `rows[{}]`."""
-
-    inputs: list[RawInput]
-    tags: dict[str, Any] | None
-    field: str
-
-
-class PredictionProtocol(Protocol):
-    """The words in which a caller asks and is answered. One is made for each request.
-
-    `takes_headers` says whether the caller may choose by headers: which version answers (`tidegate-key`), how long it
-    waits, and its idempotency key. Where it may not, the live version answers.
-    """
-
-    takes_headers: ClassVar[bool]
-
-    def __init__(self, request: PredictionRequest) -> None: ...
-
-    def parse(self, body: bytes, gateway: Gateway) -> ParsedInputs:
-        """Read the inputs from a body.
-
-        Raises:
-            BadInput: it is not what the learner takes.
-        """
-        ...
-
-    def encode(self, result: PredictionResult) -> Response:
-        """The response that holds a result.
-
-        Raises:
-            BadInput: the caller asked for something in it that there is not.
-        """
-        ...
-
-    def refuse(self, error: TidegateError, deployment: Deployment | None) -> Response:
-        """The response for an error. `deployment` is None where the error is that there is no such model."""
-        ...
 
 
 async def serve_prediction(request: PredictionRequest, protocol_type: type[PredictionProtocol]) -> Response:

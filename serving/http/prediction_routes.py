@@ -15,7 +15,8 @@ from fastapi.responses import Response
 
 from serving.http.app_state import State, origin_of
 from serving.http.body import CallerLeft
-from serving.http.prediction_handler import PredictionProtocol, PredictionRequest, serve_prediction
+from serving.http.prediction_handler import serve_prediction
+from serving.http.prediction_protocol import PredictionProtocol, PredictionRequest
 from serving.http.protocols.open_inference import OpenInferenceV2
 from serving.http.protocols.open_inference_documentation import INFER_DOCUMENTATION
 from serving.http.protocols.v1 import V1

@@ -8,7 +8,7 @@ import orjson
 
 from serving.http.json_parsing import parse_json
 from serving.http.multipart import parse_form
-from serving.http.prediction_handler import ParsedInputs
+from serving.http.prediction_protocol import ParsedInputs
 from serving.http.request_headers import TAGS_HEADER, Headers
 from serving.http.request_tags import check_tags, parse_tags
 from serving.learner.adapters import Adapter

@@ -159,7 +159,7 @@ def test_a_report_can_be_saved_as_page_or_as_document(judged: PassResult, sqlite
 @pytest.mark.e2e
 @pytest.mark.filterwarnings("ignore")
 def test_evidently_draws_a_page_of_the_recorded_columns(judged: PassResult, sqlite_store: Store) -> None:
-    from reports.columns import columns_page
+    from reports.columns_page import columns_page
 
     material = read_report_material(judged, sqlite_store.predictions, with_columns=True)
     page = columns_page(judged, material)

@@ -50,7 +50,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_watching_needs_neither_torch_nor_fastai() -> None:
-    assert not modules_after("import tidegate.monitor_work, tidegate.cli.monitor") & {"torch", "fastai", "evidently"}
+    assert not modules_after("import tidegate.monitor_jobs, tidegate.cli.monitor") & {"torch", "fastai", "evidently"}
 
 
 @pytest.mark.parametrize("name", tidegate.__all__)

@@ -37,7 +37,7 @@ def monitor(
     """
     from store.store import Store
     from tidegate.logs import configure_logging
-    from tidegate.monitor_work import look, run_upkeep
+    from tidegate.monitor_jobs import look, run_upkeep
     from tidegate.settings import load_settings
 
     settings = load_settings(
@@ -73,7 +73,7 @@ def _run_until_stopped(store: "Store", settings: "MonitorSettings", with_parent:
     from monitor.scheduling.heartbeat import Heartbeat
     from monitor.scheduling.schedule import MonitorWork, Schedule
     from store.repositories.processes import ProcessKind
-    from tidegate.monitor_work import look, run_upkeep
+    from tidegate.monitor_jobs import look, run_upkeep
     from tidegate.parent_watch import call_when_parent_ends
 
     stopped = threading.Event()

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from serving.gateway.gateway import Gateway
 from serving.http import problem_details
-from serving.http.prediction_handler import ParsedInputs, PredictionProtocol, PredictionRequest
+from serving.http.prediction_protocol import ParsedInputs, PredictionProtocol, PredictionRequest
 from serving.http.request_headers import TAGS_HEADER, Headers
 from serving.http.request_tags import check_tags, parse_tags
 from serving.open_inference.inputs import parse_inputs

@@ -12,7 +12,7 @@ from serving.gateway.gateway import Gateway
 from serving.gateway.recorded_prediction import RecordedPrediction
 from serving.http import problem_details
 from serving.http.curl_lines import curl_line
-from serving.http.prediction_handler import ParsedInputs, PredictionProtocol, PredictionRequest
+from serving.http.prediction_protocol import ParsedInputs, PredictionProtocol, PredictionRequest
 from serving.http.request_parsing import form_fields, parse_request
 from serving.learner.adapters import Adapter
 from serving.learner.adapters.text import raw_text

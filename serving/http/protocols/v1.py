@@ -10,7 +10,7 @@ from serving.gateway.recorded_prediction import Outcome, RecordedPrediction
 from serving.http import problem_details
 from serving.http.app_state import NO_REFERENCE, json_response
 from serving.http.curl_lines import curl_line
-from serving.http.prediction_handler import ParsedInputs, PredictionProtocol, PredictionRequest
+from serving.http.prediction_protocol import ParsedInputs, PredictionProtocol, PredictionRequest
 from serving.http.request_headers import TIMING_HEADER
 from serving.http.request_parsing import parse_request
 from serving.rollout.deployment import Deployment

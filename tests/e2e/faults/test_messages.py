@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 # The real monitor, which dies at one point: the change of state is committed, and nothing is sent.
 DIES_BEFORE_SENDING = """
 import os, signal, sys
-import tidegate.monitor_work
-tidegate.monitor_work.deliver_due = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+import tidegate.monitor_jobs
+tidegate.monitor_jobs.deliver_due = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 from tidegate.cli import main
 sys.argv = ["tidegate", *sys.argv[1:]]
 main()

@@ -8,7 +8,7 @@ from monitor.history.report_material import ReportMaterial, read_report_material
 from monitor.passes.monitor_pass import PassResult
 from monitor.passes.run_passes import deserves_report, run_passes
 from monitor.settings import MonitorSettings
-from reports.columns import columns_page
+from reports.columns_page import columns_page
 from reports.drift import drift_report
 from store.errors import LeaseLost, TidegateError
 from store.repositories.jobs import Lease, no_fence
