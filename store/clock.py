@@ -6,6 +6,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+# Before every prediction.
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def utc_now() -> datetime:
     """The present instant, aware, in UTC."""

@@ -5,7 +5,11 @@ sequential alarms, half to the window tests. A model's share does not depend on 
 not drowned by a busy one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from monitor.settings import MonitorSettings
+from store.repositories.models import ModelRecord
 
 # Below this a permutation test would need more draws than a look has time for.
 SMALLEST_ALPHA = 1e-4
@@ -50,6 +54,12 @@ class Budget:
             f"At most one false alarm in {self.days:g} days, all told: half of it for the sequential alarms of {shared}, "
             f"half for {self.looks_per_day * self.models:,.0f} window tests a day, which alert at p ≤ {self.alpha:.2g}."
         )
+
+
+def installation_budget(models: Iterable[ModelRecord], settings: MonitorSettings) -> Budget:
+    """The budget that the settings ask for, shared by those of these models that are watched: that have a reference."""
+    watched_models = sum(model.reference_sha256 is not None for model in models)
+    return budget_of(settings.false_alarm_every_days, watched_models, settings.looks_per_day)
 
 
 def budget_of(days: float, models: int, looks_per_day: float) -> Budget:

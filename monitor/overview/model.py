@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.alarm.budget import Budget, budget_of
+from monitor.alarm.budget import Budget, installation_budget
 from monitor.baselines.baseline import certificate_of
 from monitor.baselines.certificate import Certificate
 from monitor.checks import ACCURACY
@@ -90,7 +90,7 @@ def read_model_overview(
         baseline=baseline,
         certificate=certificate,
         power=[] if certificate is None else certificate.power(predictions_per_day or None),
-        budget=_budget(store, settings),
+        budget=installation_budget(store.models.all(), settings),
     )
 
 
@@ -100,11 +100,6 @@ def _certificate(baseline: BaselineRecord | None, reference: Reference | None) -
     if reference is None or reference.certificate is None:
         return None
     return Certificate(**reference.certificate)
-
-
-def _budget(store: Store, settings: MonitorSettings) -> Budget:
-    watched_models = sum(model.reference_sha256 is not None for model in store.models.all())
-    return budget_of(settings.false_alarm_every_days, watched_models, settings.looks_per_day)
 
 
 def _latest_accuracy(store: Store, runs: Sequence[RunRecord]) -> AccuracyRange | None:

@@ -189,6 +189,6 @@ def _group_record(look: Look, group: Group, known: GroupRecord | None) -> GroupR
 
 
 def _says_nothing_new(run: RunRecord, last: RunRecord | None) -> bool:
-    if run.verdict in (Verdict.OK, Verdict.SHIFTED) or last is None:
+    if run.verdict.is_judged or last is None:
         return False
     return (last.verdict, last.count, last.sentence) == (run.verdict, run.count, run.sentence)

@@ -1,13 +1,14 @@
 """Windows that were judged before all of their predictions had come: they are judged again."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from monitor.passes.commit import commit
 from monitor.passes.decide import decide
 from monitor.passes.monitor_pass import LateWindow, PassResult
 from monitor.passes.pass_context import PassContext
 from monitor.passes.read import read_late_window
+from store.clock import EPOCH
 from store.repositories.models import ModelRecord
 from store.repositories.runs import RunRecord
 from store.store import Store
@@ -15,7 +16,6 @@ from store.store import Store
 # Windows whose predictions are counted again at every look, and the most that are judged again at one.
 _ALWAYS_COUNTED, _MOST_JUDGED_AGAIN = 3, 50
 _MINUTE = timedelta(minutes=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def judge_late_arrivals(context: PassContext, model: ModelRecord) -> list[PassResult]:
@@ -35,7 +35,7 @@ def judge_late_arrivals(context: PassContext, model: ModelRecord) -> list[PassRe
             monitor_pass = read_late_window(context, model, LateWindow(run, is_latest=run.id == latest[0].id))
             results.append(commit(context, monitor_pass, decide(monitor_pass)))
     # Where the window is not over yet they come in time after all.
-    judged_until = latest[0].until if latest else _EPOCH
+    judged_until = latest[0].until if latest else EPOCH
     settled = {minute: count for minute, count in late_minutes.items() if minute <= judged_until}
     if settled:
         with store.writing() as transaction:

@@ -1,18 +1,17 @@
 """The first step of a pass: everything that a look at one model needs is read from the database, as values."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from monitor.alarm.state_update import AlarmInputs, find_stream_start, select_states
 from monitor.baselines.baseline import Comparison, load_comparison
 from monitor.passes.monitor_pass import LateWindow, Look, MonitorPass
 from monitor.passes.pass_context import PassContext
 from monitor.seed import generator
+from store.clock import EPOCH
 from store.errors import BadReference, NotFound
 from store.repositories.models import ModelRecord
 from store.repositories.predictions import RecordedWindow
 from store.store import Store
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_window(context: PassContext, model: ModelRecord, until: datetime) -> MonitorPass:
@@ -20,9 +19,9 @@ def read_window(context: PassContext, model: ModelRecord, until: datetime) -> Mo
     store, settings = context.store, context.settings
     # Before the window: what another monitor judges while this is read is noticed when the decision is committed.
     last_judged_until = store.runs.last_judged_until(model.sha256)
-    since = last_judged_until or _EPOCH
+    since = last_judged_until or EPOCH
     if settings.last is not None:
-        since = store.predictions.start_of_last(model.sha256, settings.last, until) or _EPOCH
+        since = store.predictions.start_of_last(model.sha256, settings.last, until) or EPOCH
     seed = f"{model.sha256}/{since.isoformat()}/{until.isoformat()}"
     recorded = store.predictions.window(model.sha256, since, until, max_rows=settings.maximum_rows, rng=generator(seed))
     comparison, reference_error = _read_comparison(store, model)
@@ -86,7 +85,7 @@ def _read_alarms(
 
 def _since_for_people(recorded: RecordedWindow) -> datetime:
     """Where the window begins for people: at its first prediction if nothing was judged before."""
-    if recorded.since > _EPOCH:
+    if recorded.since > EPOCH:
         return recorded.since
     # The first prediction is in the window, and windows begin after their instant.
     return recorded.at[0] - timedelta(microseconds=1) if recorded.at else recorded.until

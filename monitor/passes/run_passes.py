@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitor.alarm.budget import budget_of
+from monitor.alarm.budget import installation_budget
 from monitor.passes.commit import commit
 from monitor.passes.decide import decide
 from monitor.passes.late_arrivals import judge_late_arrivals
@@ -17,7 +17,6 @@ from monitor.settings import MonitorSettings
 from store.errors import LeaseLost, TidegateError
 from store.repositories.jobs import Fence, no_fence
 from store.repositories.models import ModelRecord
-from store.repositories.runs import Verdict
 from store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -52,9 +51,7 @@ def run_passes(
     until = clock.now() if clock.now is not None else store.jobs.now()
     clock.settle(SETTLE.total_seconds())
     models = store.models.all()
-    watched_models = sum(model.reference_sha256 is not None for model in models)
-    budget = budget_of(settings.false_alarm_every_days, watched_models, settings.looks_per_day)
-    context = PassContext(store, settings, budget, fence)
+    context = PassContext(store, settings, installation_budget(models, settings), fence)
     results = []
     for model in models:
         try:
@@ -82,4 +79,4 @@ def run_pass(context: PassContext, model: ModelRecord, until: datetime) -> PassR
 
 def deserves_report(result: PassResult) -> bool:
     """Whether a report of this pass says anything: it was judged."""
-    return result.reference is not None and result.run.verdict in (Verdict.OK, Verdict.SHIFTED)
+    return result.reference is not None and result.run.verdict.is_judged

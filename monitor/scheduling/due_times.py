@@ -3,15 +3,15 @@
 Monitors that were started at different moments mean the same due times.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from apscheduler.triggers.cron import CronTrigger
 
 from monitor.settings import MonitorSettings
+from store.clock import EPOCH
 from store.errors import BadSettings
 from store.repositories.jobs import JobRepository
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SMALLEST_STEP = timedelta(microseconds=1)
 
 
@@ -29,7 +29,7 @@ class DueTimes:
     def latest(self, after: datetime, until: datetime) -> datetime | None:
         """The latest due time after one instant and not after another: those missed in a long pause become one."""
         if self._cron is None:
-            due_at = _EPOCH + (until - _EPOCH) // self._interval * self._interval
+            due_at = EPOCH + (until - EPOCH) // self._interval * self._interval
             return due_at if due_at > after else None
         latest, search_from = None, after + _SMALLEST_STEP
         while (due_at := self._cron.get_next_fire_time(None, search_from)) is not None and due_at <= until:

@@ -1,24 +1,24 @@
 """Time buckets that counts and rollups are kept by: minutes, hours and days; and which rows go into wider ones."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
+from store.clock import EPOCH
 from store.database.engine import Database
 
 MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3_600, 86_400
 # The writer of rows that were rolled up.
 ROLLED_UP_WRITER = UUID(int=0)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def bucket_start(instant: datetime, seconds: int) -> datetime:
     """The start of the bucket, `seconds` wide, that an instant lies in."""
     width = timedelta(seconds=seconds)
-    return _EPOCH + (instant - _EPOCH) // width * width
+    return EPOCH + (instant - EPOCH) // width * width
 
 
 def due_for_roll_up(table: Any, finer: int, wider: int, before: datetime) -> tuple[ColumnElement[bool], ...]:

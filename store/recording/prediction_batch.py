@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import repeat
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from store.clock import EPOCH
 from store.errors import DamagedRecord
 from store.recording.embedding_codec import encode_embeddings, encode_logits
 
@@ -49,7 +50,6 @@ _LIST_FIELDS = (
 )
 _HEADER = struct.Struct("<I")
 _MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class PredictionBatch:
             {
                 "model": self.model_sha256,
                 "ids": self.ids,
-                "at": [(at - _EPOCH) // _MICROSECOND for at in self.at],
+                "at": [(at - EPOCH) // _MICROSECOND for at in self.at],
                 "predictions": self.predictions,
                 "class_indices": self.class_indices,
                 "confidences": self.confidences,
@@ -219,7 +219,7 @@ class PredictionBatch:
             return cls(
                 model_sha256=header["model"],
                 ids=[UUID(text) for text in header["ids"]],
-                at=[_EPOCH + timedelta(microseconds=value) for value in header["at"]],
+                at=[EPOCH + timedelta(microseconds=value) for value in header["at"]],
                 predictions=header["predictions"],
                 class_indices=header["class_indices"],
                 confidences=header["confidences"],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from json import loads
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
+from store.clock import EPOCH
 from store.database.engine import Database
 from store.database.tables import InputRow, ModelRow, PredictionRow
 from store.recording.bulk_insert import record_batches
@@ -21,7 +22,6 @@ from store.recording.prediction_batch import PredictionBatch, PredictionRecord, 
 
 # SQLite takes at most 32,766 parameters in a statement.
 _IDS_PER_QUERY = 5_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class PredictionRepository:
             rows = _load_rows(session, ids)
         flagged = sum(bool(row.flagged) for row in rows)
         scored = sum(row.flagged is not None for row in rows)
-        since, until = (rows[0].at, rows[-1].at) if rows else (_EPOCH, _EPOCH)
+        since, until = (rows[0].at, rows[-1].at) if rows else (EPOCH, EPOCH)
         return _window(rows, since, until, total=len(rows), scored=scored, flagged=flagged)
 
     def window(

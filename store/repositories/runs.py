@@ -26,6 +26,14 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "not applicable"
     FAILED = "failed"
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether the window was judged, one way or the other."""
+        return self in (Verdict.OK, Verdict.SHIFTED)
+
+
+_IS_JUDGED = RunRow.verdict.in_([verdict.value for verdict in Verdict if verdict.is_judged])
+
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -49,8 +57,7 @@ class CheckResult:
     @property
     def detail_document(self) -> dict[str, Any]:
         """`detail` as it is stored and shown to people: with `alerting` in it, where the check gave a verdict."""
-        judged = self.verdict in (Verdict.OK, Verdict.SHIFTED)
-        return {**self.detail, _ALERTING: self.alerting} if judged else dict(self.detail)
+        return {**self.detail, _ALERTING: self.alerting} if self.verdict.is_judged else dict(self.detail)
 
 
 @dataclass(frozen=True)
@@ -127,10 +134,7 @@ class RunRepository:
         """Where the last window with a verdict ended. Windows without enough data stay open and grow."""
         query = (
             select(RunRow.until)
-            .where(
-                RunRow.model_sha256 == model_sha256,
-                RunRow.verdict.in_([Verdict.OK.value, Verdict.SHIFTED.value]),
-            )
+            .where(RunRow.model_sha256 == model_sha256, _IS_JUDGED)
             .order_by(RunRow.until.desc())
             .limit(1)
         )
@@ -149,11 +153,7 @@ class RunRepository:
         """
         query = (
             select(RunRow)
-            .where(
-                RunRow.model_sha256 == model_sha256,
-                RunRow.replaced_by.is_(None),
-                RunRow.verdict.in_([Verdict.OK.value, Verdict.SHIFTED.value]),
-            )
+            .where(RunRow.model_sha256 == model_sha256, RunRow.replaced_by.is_(None), _IS_JUDGED)
             .order_by(RunRow.until.desc())
             .limit(limit)
         )

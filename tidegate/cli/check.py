@@ -60,6 +60,6 @@ def check(
         typer.echo(f"  {name}: predicted {prediction}; {p_value:.2%} of held-out inputs are as strange")
     if output is not None:
         typer.echo(f"Report: {checked.report.save(output)}")
-    if run.verdict not in (Verdict.OK, Verdict.SHIFTED):
+    if not run.verdict.is_judged:
         raise BadInput(run.sentence)
     sys.exit(1 if run.verdict is Verdict.SHIFTED else 0)
