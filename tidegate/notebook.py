@@ -9,8 +9,8 @@ from monitor.reference.profile import Reference
 from reports.drift import DriftReport
 from store.errors import BadInput, NotFound
 from store.store import Store
+from tidegate.open_store import open_store
 from tidegate.progress import track
-from tidegate.settings import load_settings
 
 
 def profile(
@@ -49,11 +49,8 @@ def report(run: str | None = None, *, database: str | None = None) -> DriftRepor
     Raises:
         TidegateError: there is no such report.
     """
-    store = Store.open(load_settings(store={"database": database}).store)
-    try:
+    with open_store(database) as store:
         return DriftReport(store.reports.document(find_run(store, run)))
-    finally:
-        store.close()
 
 
 def find_run(store: Store, run: str | None) -> UUID:

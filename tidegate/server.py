@@ -87,11 +87,8 @@ class Server:
             with self._monitor():
                 Workers(settings, arguments, self._socket).run()
             return
-        store = Store.open(settings.store)
-        try:
+        with Store.open(settings.store) as store:
             self._serve(exports, store, with_parent=with_parent)
-        finally:
-            store.close()
 
     def _serve(self, exports: Sequence[NamedExport], store: Store, *, with_parent: bool) -> None:
         # Before learners are loaded: a spool that can't be opened is told at once.

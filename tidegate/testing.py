@@ -26,6 +26,7 @@ from uuid import UUID
 import httpx
 import numpy as np
 
+from store.clock import EPOCH
 from store.errors import BadLearner
 from store.settings import StoreSettings
 from store.store import Store
@@ -96,11 +97,8 @@ class RunningGateway:
 
     def predictions(self) -> list[RecordedPrediction]:
         """Every prediction in the record, in the order of their ids. An answered prediction is there at once."""
-        store = Store.open(self._settings)
-        try:
+        with Store.open(self._settings) as store:
             return [one for model in store.models.all() for one in _recorded(store, model.sha256)]
-        finally:
-            store.close()
 
 
 @contextmanager
@@ -176,7 +174,7 @@ def tiny_learner() -> TinyLearner:
 
 
 def _recorded(store: Store, sha256: str) -> Iterator[RecordedPrediction]:
-    everything = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+    everything = (EPOCH, datetime(9999, 1, 1, tzinfo=UTC))
     window = store.predictions.window(sha256, *everything, max_rows=_MOST_PREDICTIONS, rng=np.random.default_rng(0))
     for prediction_id in window.ids:
         one = store.predictions.get(prediction_id)

@@ -21,19 +21,17 @@ def alerts(
     """
     from monitor.overview.alerts import read_model_names
     from store.repositories.alerts import AlertState
-    from store.store import Store
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
-    store = Store.open(load_settings(store={"database": database}).store)
-    names = read_model_names(store)
-    listed = store.alerts.all(AlertState.FIRING if firing else None)
-    if not listed:
-        typer.echo("No alert is firing." if firing else "No alert has ever fired.")
-    for alert in listed:
-        colour = "red" if alert.state is AlertState.FIRING else "green"
-        state = typer.style(f"{alert.state.value:<8}", fg=colour)
-        typer.echo(f"{state} {names[alert.model_sha256]}: {alert.check}, since {alert.since:%Y-%m-%d %H:%M} UTC")
-        typer.echo(f"         {alert.sentence}")
-        if alert.state is AlertState.FIRING:
-            typer.echo(typer.style(f"         tidegate replay {alert.id}", dim=True))
-    store.close()
+    with open_store(database) as store:
+        names = read_model_names(store)
+        listed = store.alerts.all(AlertState.FIRING if firing else None)
+        if not listed:
+            typer.echo("No alert is firing." if firing else "No alert has ever fired.")
+        for alert in listed:
+            colour = "red" if alert.state is AlertState.FIRING else "green"
+            state = typer.style(f"{alert.state.value:<8}", fg=colour)
+            typer.echo(f"{state} {names[alert.model_sha256]}: {alert.check}, since {alert.since:%Y-%m-%d %H:%M} UTC")
+            typer.echo(f"         {alert.sentence}")
+            if alert.state is AlertState.FIRING:
+                typer.echo(typer.style(f"         tidegate replay {alert.id}", dim=True))

@@ -21,12 +21,10 @@ def backup(
     To restore, stop the gateway and put the copy in the record's place. Example: `tidegate backup nightly.db`
     """
     from store.maintenance.backup import back_up
-    from store.store import Store
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
-    store = Store.open(load_settings(store={"database": database}).store)
-    copy = back_up(store.database, file)
-    store.close()
+    with open_store(database) as store:
+        copy = back_up(store.database, file)
     typer.echo(
         f"{copy.file}: {copy.predictions:,} predictions, {copy.bytes:,} bytes, checked and whole. SHA-256 {copy.sha256}"
     )

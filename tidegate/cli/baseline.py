@@ -40,31 +40,32 @@ def pin(
 
     from monitor.baselines.baseline import BaselineWindow, certificate_of, pin_baseline
     from monitor.seed import generator
+    from store.clock import EPOCH
     from store.errors import BadInput
+    from tidegate.open_store import open_store
     from tidegate.settings import load_settings
 
     settings = load_settings(store={"database": database})
-    store = _open(database)
-    record = _find_model(store, model)
-    end = store.database.utc_now() if until is None else until.replace(tzinfo=UTC)
-    begin = end - timedelta(days=7) if since is None else since.replace(tzinfo=UTC)
-    if last is not None:
-        begin = store.predictions.start_of_last(record.sha256, last, end) or datetime(1970, 1, 1, tzinfo=UTC)
-    if begin >= end:
-        raise BadInput(f"The window ends at {end:%Y-%m-%d %H:%M} UTC, before it begins.", field="until")
-    seed = f"{record.sha256}/{begin.isoformat()}/{end.isoformat()}"
-    pinned = pin_baseline(store, record, BaselineWindow(name, begin, end), settings.monitor, generator(seed))
-    certificate = certificate_of(pinned)
-    typer.secho(f"{record.name} is now compared with {pinned.label}: {pinned.count:,} predictions.", bold=True)
-    difference = pinned.certificate["gap"]
-    typer.echo(f"From training it differs so: {difference['sentence']}")
-    accuracy = difference["accuracy"]
-    if accuracy is not None:
-        typer.echo(f"  estimated accuracy {accuracy['value']:.1%}, {accuracy['held_out']:.1%} in training")
-    typer.echo(f"Certificate: {certificate.sentence}")
-    for line in certificate.power(store.counters.per_day(record.sha256, end)):
-        typer.echo(f"  {line}")
-    store.close()
+    with open_store(database) as store:
+        record = _find_model(store, model)
+        end = store.database.utc_now() if until is None else until.replace(tzinfo=UTC)
+        begin = end - timedelta(days=7) if since is None else since.replace(tzinfo=UTC)
+        if last is not None:
+            begin = store.predictions.start_of_last(record.sha256, last, end) or EPOCH
+        if begin >= end:
+            raise BadInput(f"The window ends at {end:%Y-%m-%d %H:%M} UTC, before it begins.", field="until")
+        seed = f"{record.sha256}/{begin.isoformat()}/{end.isoformat()}"
+        pinned = pin_baseline(store, record, BaselineWindow(name, begin, end), settings.monitor, generator(seed))
+        certificate = certificate_of(pinned)
+        typer.secho(f"{record.name} is now compared with {pinned.label}: {pinned.count:,} predictions.", bold=True)
+        difference = pinned.certificate["gap"]
+        typer.echo(f"From training it differs so: {difference['sentence']}")
+        accuracy = difference["accuracy"]
+        if accuracy is not None:
+            typer.echo(f"  estimated accuracy {accuracy['value']:.1%}, {accuracy['held_out']:.1%} in training")
+        typer.echo(f"Certificate: {certificate.sentence}")
+        for line in certificate.power(store.counters.per_day(record.sha256, end)):
+            typer.echo(f"  {line}")
 
 
 @app.command("list")
@@ -73,15 +74,16 @@ def list_(model: Model = None, database: Database = None) -> None:
 
     Example: `tidegate baseline list`
     """
-    store = _open(database)
-    baselines = store.baselines.of_model(_find_model(store, model).sha256)
-    if not baselines:
-        typer.echo("No baseline is pinned: production is compared with held-out training data.")
-    for baseline in baselines:
-        mark = typer.style("active", fg="green") if baseline.active else "      "
-        window = f"{baseline.since:%Y-%m-%d %H:%M} to {baseline.until:%Y-%m-%d %H:%M} UTC"
-        typer.echo(f"{mark}  {baseline.label}: {baseline.count:,} predictions, {window}")
-    store.close()
+    from tidegate.open_store import open_store
+
+    with open_store(database) as store:
+        baselines = store.baselines.of_model(_find_model(store, model).sha256)
+        if not baselines:
+            typer.echo("No baseline is pinned: production is compared with held-out training data.")
+        for baseline in baselines:
+            mark = typer.style("active", fg="green") if baseline.active else "      "
+            window = f"{baseline.since:%Y-%m-%d %H:%M} to {baseline.until:%Y-%m-%d %H:%M} UTC"
+            typer.echo(f"{mark}  {baseline.label}: {baseline.count:,} predictions, {window}")
 
 
 @app.command()
@@ -94,17 +96,20 @@ def use(
 
     Example: `tidegate baseline use training`
     """
-    store = _open(database)
-    record = _find_model(store, model)
-    chosen = None if label == "training" else store.baselines.find(record.sha256, label)
-    with store.writing() as transaction:
-        if chosen is None:
-            store.baselines.deactivate(transaction, record.sha256)
-        else:
-            store.baselines.activate(transaction, chosen.id, record.sha256)
-        store.alarms.forget(transaction, record.sha256)
-    typer.echo(f"{record.name} is now compared with {'held-out training data' if chosen is None else chosen.label}.")
-    store.close()
+    from tidegate.open_store import open_store
+
+    with open_store(database) as store:
+        record = _find_model(store, model)
+        chosen = None if label == "training" else store.baselines.find(record.sha256, label)
+        with store.writing() as transaction:
+            if chosen is None:
+                store.baselines.deactivate(transaction, record.sha256)
+            else:
+                store.baselines.activate(transaction, chosen.id, record.sha256)
+            store.alarms.forget(transaction, record.sha256)
+        typer.echo(
+            f"{record.name} is now compared with {'held-out training data' if chosen is None else chosen.label}."
+        )
 
 
 @app.command()
@@ -120,19 +125,12 @@ def compare(
     """
     from monitor.baselines.baseline import compare_baselines
     from monitor.seed import generator
+    from tidegate.open_store import open_store
 
-    store = _open(database)
-    record = _find_model(store, model)
-    first, second = (store.baselines.find(record.sha256, label) for label in (one, other))
-    typer.echo(compare_baselines(store, record, first, second, generator(f"{first.sha256}/{second.sha256}")))
-    store.close()
-
-
-def _open(database: str | None) -> "Store":
-    from store.store import Store
-    from tidegate.settings import load_settings
-
-    return Store.open(load_settings(store={"database": database}).store)
+    with open_store(database) as store:
+        record = _find_model(store, model)
+        first, second = (store.baselines.find(record.sha256, label) for label in (one, other))
+        typer.echo(compare_baselines(store, record, first, second, generator(f"{first.sha256}/{second.sha256}")))
 
 
 def _find_model(store: "Store", model: str | None) -> "ModelRecord":

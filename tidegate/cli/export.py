@@ -28,19 +28,18 @@ def export(
 
     Example: `tidegate export --model digits --from 2026-11-01 -o out/`
     """
+    from store.clock import EPOCH
     from store.errors import NotFound
     from store.maintenance.export import export_predictions
-    from store.store import Store
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
-    store = Store.open(load_settings(store={"database": database}).store)
-    models = store.models.matching(model)
-    if not models:
-        raise NotFound(f"No model {model or ''} was ever served from {store.database.label}.")
-    start = datetime(1970, 1, 1, tzinfo=UTC) if since is None else since.replace(tzinfo=UTC)
-    end = store.jobs.now() if until is None else until.replace(tzinfo=UTC)
-    for record in models:
-        file = output / f"{record.name}-{record.sha256[:12]}.parquet"
-        rows = export_predictions(store.database, record.sha256, start, end, file)
-        typer.echo(f"{file}: {rows:,} predictions")
-    store.close()
+    with open_store(database) as store:
+        models = store.models.matching(model)
+        if not models:
+            raise NotFound(f"No model {model or ''} was ever served from {store.database.label}.")
+        start = EPOCH if since is None else since.replace(tzinfo=UTC)
+        end = store.jobs.now() if until is None else until.replace(tzinfo=UTC)
+        for record in models:
+            file = output / f"{record.name}-{record.sha256[:12]}.parquet"
+            rows = export_predictions(store.database, record.sha256, start, end, file)
+            typer.echo(f"{file}: {rows:,} predictions")

@@ -20,15 +20,13 @@ def fsck(
     Example: `tidegate fsck --repair`
     """
     from store.maintenance.fsck import examine, repair
-    from store.store import Store
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
-    store = Store.open(load_settings(store={"database": database}).store)
-    if mend:
-        for line in repair(store.database):
-            typer.echo(f"mended: {line}")
-    findings = list(examine(store.database))
-    store.close()
+    with open_store(database) as store:
+        if mend:
+            for line in repair(store.database):
+                typer.echo(f"mended: {line}")
+        findings = list(examine(store.database))
     for finding in findings:
         remedy = "" if finding.repair is None else f" (--repair {finding.repair})"
         typer.secho(f"{finding.what}{remedy}", fg=typer.colors.RED)

@@ -28,13 +28,11 @@ def register_model(
     """
     from monitor.ingest.model_ingest import register_external_model
     from monitor.reference.profile import Reference
-    from store.store import Store
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
     loaded = Reference.load(reference)
-    store = Store.open(load_settings(store={"database": database}).store)
-    model = register_external_model(store, name, loaded, reference.read_bytes())
-    store.close()
+    with open_store(database) as store:
+        model = register_external_model(store, name, loaded, reference.read_bytes())
     typer.echo(
         f"{name} is known as {model.sha256[:12]}. Send its predictions to /v1/ingest, or `tidegate ingest FILE`."
     )
@@ -56,20 +54,17 @@ def ingest(
     from monitor.ingest.ingest_batch import parse_arrow_table
     from monitor.ingest.model_ingest import ModelIngest
     from store.errors import BadInput
-    from store.store import Store
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
-    store = Store.open(load_settings(store={"database": database}).store)
     rows = 0
-    try:
-        model_ingest = ModelIngest(store, model)
-        store.recording.open()
-        for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
-            model_ingest.record(parse_arrow_table(pa.Table.from_batches([batch])))
-            rows += batch.num_rows
-            typer.echo(f"{rows:,} predictions", err=True)
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{file} can't be read as Parquet: {error}.") from error
-    finally:
-        store.close()
+    with open_store(database) as store:
+        try:
+            model_ingest = ModelIngest(store, model)
+            store.recording.open()
+            for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
+                model_ingest.record(parse_arrow_table(pa.Table.from_batches([batch])))
+                rows += batch.num_rows
+                typer.echo(f"{rows:,} predictions", err=True)
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(f"{file} can't be read as Parquet: {error}.") from error
     typer.echo(f"{rows:,} predictions of {model} are in the record.")

@@ -53,19 +53,18 @@ def monitor(
     )
     # What one look found is printed; its log lines would say it twice.
     configure_logging(logging.WARNING if once else logging.INFO)
-    store = Store.open(settings.store)
-    if not once:
-        _run_until_stopped(store, settings.monitor, with_parent)
-        return
-    pass_results = look(store, settings.monitor)
-    run_upkeep(store)
+    with Store.open(settings.store) as store:
+        if not once:
+            _run_until_stopped(store, settings.monitor, with_parent)
+            return
+        pass_results = look(store, settings.monitor)
+        run_upkeep(store)
     if not pass_results:
         typer.echo(f"No model was ever served from {store.database.label}, so there is nothing to look at.")
     for result in pass_results:
         typer.echo(f"{result.model.name}: {result.run.verdict.value}. {result.run.sentence}")
         for event in result.events:
             typer.echo(f"  alert {event.state.value}: {event.check}")
-    store.close()
 
 
 def _run_until_stopped(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None:
@@ -99,4 +98,3 @@ def _run_until_stopped(store: "Store", settings: "MonitorSettings", with_parent:
     stopped.wait()
     schedule.stop()
     heartbeat.end()
-    store.close()

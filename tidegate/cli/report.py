@@ -26,21 +26,21 @@ def report(
     """
     from monitor.overview.runs import list_reported_runs
     from reports.drift import DriftReport
-    from store.store import Store
     from tidegate.notebook import find_run
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
-    store = Store.open(load_settings(store={"database": database}).store)
-    if listing:
-        for entry in list_reported_runs(store):
-            typer.echo(f"{entry.id}  {entry.at:%Y-%m-%d %H:%M}  {entry.verdict.value:<8} {entry.count:>8,} predictions")
-    else:
-        run_id = find_run(store, run)
-        drift_report = DriftReport(store.reports.document(run_id))
-        typer.echo(drift_report.save(output / f"drift-{run_id}.html"))
-        typer.echo(drift_report.save(output / f"drift-{run_id}.json"))
-        if store.reports.has_columns_page(run_id):
-            columns = output / f"drift-{run_id}-columns.html"
-            columns.write_text(store.reports.columns_page(run_id), encoding="utf-8")
-            typer.echo(columns)
-    store.close()
+    with open_store(database) as store:
+        if listing:
+            for entry in list_reported_runs(store):
+                typer.echo(
+                    f"{entry.id}  {entry.at:%Y-%m-%d %H:%M}  {entry.verdict.value:<8} {entry.count:>8,} predictions"
+                )
+        else:
+            run_id = find_run(store, run)
+            drift_report = DriftReport(store.reports.document(run_id))
+            typer.echo(drift_report.save(output / f"drift-{run_id}.html"))
+            typer.echo(drift_report.save(output / f"drift-{run_id}.json"))
+            if store.reports.has_columns_page(run_id):
+                columns = output / f"drift-{run_id}-columns.html"
+                columns.write_text(store.reports.columns_page(run_id), encoding="utf-8")
+                typer.echo(columns)

@@ -83,13 +83,11 @@ def show(export: Export, database: Database = None) -> None:
     from monitor.overview.versions import Traffic, summarize_version
     from serving.rollout.traffic_plan import Role
     from store.errors import NotFound
-    from store.store import Store
-    from tidegate.settings import load_settings
+    from tidegate.open_store import open_store
 
     plan = _plan(export)
     _say(plan)
-    store = Store.open(load_settings(store={"database": database}).store)
-    try:
+    with open_store(database) as store:
         for role, version in plan.versions().items():
             try:
                 model = store.models.get(version.sha256 or "")
@@ -106,8 +104,6 @@ def show(export: Export, database: Database = None) -> None:
                 )
             elif summary.agreement is not None and summary.agreement.difference is not None:
                 typer.echo(f"         {summary.agreement.difference:.3g} from live on average")
-    finally:
-        store.close()
 
 
 def _plan(export: Path) -> "Plan":
