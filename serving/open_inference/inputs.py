@@ -13,7 +13,7 @@ from PIL import Image
 from serving.gateway.gateway import Gateway
 from serving.learner.adapters.text import raw_text
 from serving.learner.adapters.vision import encode_png, media_type_of
-from serving.open_inference.tensors import BYTES, InferRequest, Tensor
+from serving.open_inference.tensors import BYTES, InferRequest, Tensor, parse_json
 from store.errors import BadInput
 from store.recording.prediction_batch import RawInput
 
@@ -133,10 +133,7 @@ def _parse_columns(tensors: Sequence[Tensor]) -> dict[str, list[Any]]:
 
 
 def _checked_row(content: bytes | str, index: int) -> bytes:
-    try:
-        orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"This is not JSON: {error}.", field=f"inputs[0].data[{index}]", status=400) from error
+    parse_json(content, f"inputs[0].data[{index}]")
     return content if isinstance(content, bytes) else content.encode()
 
 

@@ -75,7 +75,7 @@ def parse_infer(headers: dict[bytes, bytes], body: bytes) -> InferRequest:
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise BadInput("Compressed bodies are not taken. Send it as it is.", status=415, field="content-encoding")
     json_length = _json_length(headers, len(body))
-    document = _as_object(_parse_json(body[:json_length]), "body")
+    document = _as_object(parse_json(body[:json_length], "body"), "body")
     parameters = _as_object(document.get("parameters") or {}, "parameters")
     tensors = _parse_tensors(document.get("inputs"), memoryview(body)[json_length:])
     id_ = document.get("id")
@@ -127,11 +127,16 @@ def _json_length(headers: dict[bytes, bytes], body_length: int) -> int:
     return int(value)
 
 
-def _parse_json(content: bytes) -> Any:
+def parse_json(content: bytes | str, field: str) -> Any:
+    """The value that JSON holds.
+
+    Raises:
+        BadInput: it is not JSON; the error names the field.
+    """
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"This is not JSON: {error}.", field="body", status=400) from error
+        raise BadInput(f"This is not JSON: {error}.", field=field, status=400) from error
 
 
 def _as_object(value: Any, field: str) -> dict[str, Any]:
