@@ -3,7 +3,8 @@
     from tidegate import profile
     profile(learn).save("digits.reference")
 
-Names are imported when they are first used, so that `import tidegate` takes milliseconds.
+Names are imported when they are first used, so that `import tidegate` takes milliseconds. Import it before fastai: where
+torchvision does not fit torch, it is what makes `from fastai.vision.all import *` work.
 """
 
 from importlib import import_module
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.notebook_display import register_html
 from tidegate.shadowed_packages import check_shadowed_packages
+from tidegate.torchvision_import import prepare_torchvision_import
 
 if TYPE_CHECKING:
     from monitor.accuracy.audited import audited_accuracy
@@ -71,6 +73,7 @@ __all__ = [
 ]
 
 register_html()
+prepare_torchvision_import()
 
 
 def __getattr__(name: str) -> Any:
