@@ -54,13 +54,21 @@ class Store:
         self.recording = DurableWriter(database)
 
     @classmethod
-    def open(cls, settings: StoreSettings) -> "Store":
+    def open(cls, settings: StoreSettings, *, make: bool = True) -> "Store":
         """Open a database and see that its schema is of this version.
 
+        Args:
+            settings: where it is.
+            make: make a SQLite file that is not there; without it, whoever only reads gets an error in place of an empty
+                record.
+
         Raises:
+            NotFound: there is no such SQLite file, and `make` is false.
             StoreUnavailable: it can't be reached, is newer than this code, or needs `tidegate db upgrade`.
         """
         database = Database(settings)
+        if not make:
+            database.check_existing()
         try:
             migrate.ensure_current(database)
             database.measure_clock()

@@ -12,6 +12,7 @@ from reports.columns_page import columns_page
 from reports.drift import drift_report
 from store.errors import LeaseLost, TidegateError
 from store.repositories.jobs import Lease, no_fence
+from store.repositories.runs import Verdict
 from store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,14 @@ def look(store: Store, settings: MonitorSettings, lease: Lease | None = None) ->
             write_report(store, result, columns=settings.columns_report)
     deliver_due(store, settings)
     return results
+
+
+def describe_result(result: PassResult) -> list[str]:
+    """What a look found, in a line for people, and a line for each alert that changed."""
+    run = result.run
+    verdict = "" if run.verdict is Verdict.NOT_ENOUGH_DATA else f"{run.verdict.value}. "
+    events = [f"  alert {event.state.value}: {event.check}" for event in result.events]
+    return [f"{result.model.name}: {verdict}{run.sentence}", *events]
 
 
 def run_upkeep(store: Store, lease: Lease | None = None) -> None:

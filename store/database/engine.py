@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 from sqlalchemy.orm import Session
 
 from store.clock import steady_seconds, utc_now
-from store.errors import BadSettings, StorageFull, StoreAway, StoreUnavailable
+from store.errors import BadSettings, NotFound, StorageFull, StoreAway, StoreUnavailable
 from store.settings import StoreSettings
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,25 @@ class Database:
     def label(self) -> str:
         """The URL without its password."""
         return self.url.render_as_string(hide_password=True)
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for PostgreSQL, and for SQLite in memory or behind a URI."""
+        name = self.url.database
+        if not self.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
+            return None
+        return Path(name).absolute()
+
+    @property
+    def url_to_share(self) -> str | None:
+        """The URL by which other processes reach it from any folder; None where it would show a password, or is of this
+        process alone."""
+        if self.is_sqlite:
+            shared = None if self.file is None else self.url.set(database=str(self.file))
+        else:
+            is_secret = self.url.password is not None or any("password" in option for option in self.url.query)
+            shared = None if is_secret else self.url.set(drivername="postgresql")
+        return None if shared is None else shared.render_as_string(hide_password=False)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -139,6 +159,18 @@ class Database:
             return self.utc_now()
         instant: datetime = session.scalar(text("SELECT clock_timestamp()"))
         return instant
+
+    def check_existing(self) -> None:
+        """Check that a record was made here before; a PostgreSQL is asked when it is first used.
+
+        Raises:
+            NotFound: the SQLite file is not there.
+        """
+        if self.file is not None and not self.file.exists():
+            raise NotFound(
+                f"There is no record at {self.file}, so there is nothing to read. Name it with --database "
+                "sqlite:///FILE, or start in the folder where it lies; `tidegate serve` makes one."
+            )
 
     def ping(self) -> None:
         """Check that the database answers.

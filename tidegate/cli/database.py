@@ -33,6 +33,7 @@ def current(database: Database = None) -> None:
     from tidegate.settings import load_settings
 
     connection = Connection(load_settings(store={"database": database}).store)
+    connection.check_existing()
     typer.echo(
         f"{connection.label} is at {migrate.current_revision(connection) or 'none'}; needed: {migrate.head_revision()}."
     )

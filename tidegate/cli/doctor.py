@@ -79,6 +79,10 @@ def _examine_record(settings: "StoreSettings") -> Iterator[Symptom]:
     except TidegateError as error:
         yield Symptom("wrong", str(error))
         return
+    if connection.file is not None and not connection.file.exists():
+        yield Symptom("ok", f"there is no record at {connection.file} yet: `tidegate serve` makes it")
+        yield from _examine_folder("the record", connection.file.parent)
+        return
     try:
         connection.ping()
         yield Symptom("ok", f"{connection.label} answers")

@@ -31,7 +31,7 @@ def register_model(
     from tidegate.open_store import open_store
 
     loaded = Reference.load(reference)
-    with open_store(database) as store:
+    with open_store(database, make=True) as store:
         model = register_external_model(store, name, loaded, reference.read_bytes())
     typer.echo(
         f"{name} is known as {model.sha256[:12]}. Send its predictions to /v1/ingest, or `tidegate ingest FILE`."

@@ -37,7 +37,7 @@ def monitor(
     """
     from store.store import Store
     from tidegate.logs import configure_logging
-    from tidegate.monitor_jobs import look, run_upkeep
+    from tidegate.monitor_jobs import describe_result, look, run_upkeep
     from tidegate.settings import load_settings
 
     settings = load_settings(
@@ -53,7 +53,7 @@ def monitor(
     )
     # What one look found is printed; its log lines would say it twice.
     configure_logging(logging.WARNING if once else logging.INFO)
-    with Store.open(settings.store) as store:
+    with Store.open(settings.store, make=not once) as store:
         if not once:
             _run_until_stopped(store, settings.monitor, with_parent)
             return
@@ -62,9 +62,7 @@ def monitor(
     if not pass_results:
         typer.echo(f"No model was ever served from {store.database.label}, so there is nothing to look at.")
     for result in pass_results:
-        typer.echo(f"{result.model.name}: {result.run.verdict.value}. {result.run.sentence}")
-        for event in result.events:
-            typer.echo(f"  alert {event.state.value}: {event.check}")
+        typer.echo("\n".join(describe_result(result)))
 
 
 def _run_until_stopped(store: "Store", settings: "MonitorSettings", with_parent: bool) -> None:
