@@ -48,8 +48,9 @@ class MonitorSettings(BaseModel):
         default_factory=lambda: ["log"],
         description='where alerts go: "log", or the address of a webhook, http(s)://…',
     )
-    public_url: str = Field(
-        "http://127.0.0.1:8000", description="where people open the pages; alerts link to their report there"
+    public_url: str | None = Field(
+        None,
+        description="where people open the pages; alerts link to their report there; by default the gateway that runs",
     )
 
     @property

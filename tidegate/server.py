@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import typer
 import uvicorn
 from threadpoolctl import threadpool_limits
 
+from monitor.alerts.pages_address import ADDRESS
 from monitor.scheduling.heartbeat import Heartbeat
 from serving.http.application import create_application
 from serving.learner.loading import name_of
@@ -24,11 +25,13 @@ from serving.rollout.version_loading import VersionLoader
 from store.errors import BadSettings
 from store.repositories.processes import ProcessKind
 from store.store import Store
+from tidegate.commands import command_on
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
 from tidegate.parent_watch import call_when_parent_ends
 from tidegate.pickle_warning import warn_that_export_is_code
 from tidegate.settings import Settings
+from tidegate.startup import tell_step
 from tidegate.workers import Workers, WorkerSlot
 
 
@@ -62,6 +65,11 @@ class Server:
         host, port = self._socket.getsockname()[:2]
         self._address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
 
+    @property
+    def _speaks(self) -> bool:
+        """Whether this process tells the operator what it does: the only one, or the first of several workers."""
+        return self._slot is None or self._slot.number == 0
+
     def __enter__(self) -> "Server":
         return self
 
@@ -80,8 +88,7 @@ class Server:
         """
         configure_logging()
         settings = self._settings
-        if "public_url" not in settings.monitor.model_fields_set:
-            settings.monitor.public_url = self._address
+        settings.monitor.public_url = settings.monitor.public_url or self._address
         if settings.serving.workers > 1 and self._slot is None:
             Store.open(settings.store).close()
             with self._monitor():
@@ -99,7 +106,7 @@ class Server:
         # ever while a version was being loaded.
         threadpool_limits(limits=1, user_api="blas")
         app = create_application(deployments, store, self._settings.monitor, self._settings.serving)
-        if self._slot is None or self._slot.number == 0:
+        if self._speaks:
             self._greet(deployments, store)
         # What is loaded stays: collecting garbage among it takes long, at any moment.
         gc.collect()
@@ -119,9 +126,19 @@ class Server:
         if with_parent or self._slot is not None:
             call_when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
         monitor = self._monitor() if self._slot is None else MonitorProcess.none()
-        heartbeat = Heartbeat(store, self._settings.monitor, ProcessKind.GATEWAY, lambda: _gateway_state(store))
+        heartbeat = Heartbeat(store, self._settings.monitor, ProcessKind.GATEWAY, self._state_for_others(store))
         with monitor, heartbeat.beating():
             uvicorn.Server(config).run(sockets=[self._socket])
+
+    def _state_for_others(self, store: Store) -> Callable[[], dict[str, Any]]:
+        """What this gateway says of itself to other processes, again at each heartbeat."""
+
+        def state() -> dict[str, Any]:
+            status = store.recording.status()
+            spool = {"unrecorded": status.unrecorded, "spool": status.spool_warning, "waiting": status.spool.rows}
+            return {**spool, ADDRESS: self._settings.monitor.public_url}
+
+        return state
 
     def _monitor(self) -> AbstractContextManager[MonitorProcess]:
         return MonitorProcess.beside(self._settings) if self._settings.serving.monitor else MonitorProcess.none()
@@ -143,9 +160,14 @@ class Server:
             )
 
         def announce(export: Path, sha256: str) -> None:
-            warn_that_export_is_code(export, sha256, pinned=named.sha256 is not None)
+            if self._speaks:
+                warn_that_export_is_code(export, sha256, pinned=named.sha256 is not None)
 
-        loader = VersionLoader(store, self._settings.serving, name, named.import_modules, announce)
+        def tell(step: str) -> None:
+            if self._speaks:
+                tell_step(step)
+
+        loader = VersionLoader(store, self._settings.serving, name, named.import_modules, announce, tell)
         return Deployment(name, plan, loader, plan_file)
 
     def _greet(self, deployments: Sequence[Deployment], store: Store) -> None:
@@ -166,7 +188,7 @@ class Server:
             lines.append(f"  workers    {self._settings.serving.workers} processes share the port")
         if self._settings.serving.monitor:
             schedule = self._settings.monitor.cron or f"every {self._settings.monitor.every_minutes:g} minutes"
-            lines.append(f"  monitor    {schedule}; now: tidegate monitor --once")
+            lines.append(f"  monitor    {schedule}; now: {command_on(store.database, 'monitor', '--once')}")
         typer.echo("\n".join(lines))
 
 
@@ -185,12 +207,6 @@ def _version_lines(deployment: Deployment, role: Role, *, with_label: bool) -> l
         else "  no reference: predictions are recorded but not scored. Make one with "
         "`tidegate profile EXPORT --data TRAINING_DATA`, then serve again.",
     ]
-
-
-def _gateway_state(store: Store) -> dict[str, Any]:
-    """What a gateway says of itself to the other processes."""
-    status = store.recording.status()
-    return {"unrecorded": status.unrecorded, "spool": status.spool_warning, "waiting": status.spool.rows}
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from monitor.alerts.destinations import DeliveryError, destination
 from monitor.alerts.message import Message
+from monitor.alerts.pages_address import pages_address
 from monitor.settings import MonitorSettings
 from store.errors import BadSettings
 from store.repositories.deliveries import Delivery
@@ -33,7 +34,7 @@ def deliver_due(store: Store, settings: MonitorSettings, now: Clock | None = Non
         message = Message.of_alert(
             delivery.event,
             names.get(delivery.event.model_sha256, delivery.event.model_sha256[:12]),
-            f"{settings.public_url.rstrip('/')}/reports/{delivery.event.run_id}",
+            f"{pages_address(store, settings)}/reports/{delivery.event.run_id}",
         )
         sent += _send(store, delivery, message, now)
     return sent
@@ -45,7 +46,7 @@ def deliver_system_alerts(store: Store, settings: MonitorSettings, now: Clock | 
     for alert in store.system_alerts.due(now()):
         if not store.system_alerts.claim(alert, now() + CLAIM):
             continue
-        message = Message.of_system_alert(alert, f"{settings.public_url.rstrip('/')}/alerts")
+        message = Message.of_system_alert(alert, f"{pages_address(store, settings)}/alerts")
         still_owed = []
         for address in alert.owed:
             try:

@@ -29,6 +29,7 @@ class VersionLoader:
         name: what the model is called on pages; None for its file's name.
         import_modules: modules that learners need.
         announce: called with each file and its hash before its code runs.
+        tell: called with what takes long, before it is done.
     """
 
     store: Store
@@ -36,6 +37,7 @@ class VersionLoader:
     name: str | None
     import_modules: tuple[str, ...]
     announce: Callable[[Path, str], None]
+    tell: Callable[[str], None]
 
     def __call__(self, version: Version) -> Gateway:
         """Load one; takes seconds.
@@ -65,19 +67,20 @@ class VersionLoader:
             else [RawInput(sample.media_type, sample.content) for sample in reference.parity_samples]
         )
         maximum_threads = max(1, cores() // self.settings.workers)
-        tuning = Tuning.load(tuning_beside(export), engine.loaded.sha256) or _measure(engine, export, inputs)
+        tuning = Tuning.load(tuning_beside(export), engine.loaded.sha256) or self._measure(engine, export, inputs)
         chosen = tuning.within(maximum_threads)
         try:
             use(engine, chosen, inputs)
         except NotEligible as error:
             logger.warning("%s was the fastest and can't be used any more (%s): measuring again", chosen.backend, error)
-            chosen = _measure(engine, export, inputs).within(maximum_threads)
+            chosen = self._measure(engine, export, inputs).within(maximum_threads)
             use(engine, chosen, inputs)
         return chosen
 
-
-def _measure(engine: Engine, export: Path, inputs: Sequence[RawInput]) -> Tuning:
-    """Measure, and save what was measured beside the export."""
-    tuning = tune(engine, inputs, thorough=False)
-    tuning.save(tuning_beside(export))
-    return tuning
+    def _measure(self, engine: Engine, export: Path, inputs: Sequence[RawInput]) -> Tuning:
+        """Measure, and save what was measured beside the export."""
+        file = tuning_beside(export)
+        self.tell(f"Measuring the fastest way to run {export.name} here; kept in {file.name} for the next start")
+        tuning = tune(engine, inputs, thorough=False)
+        tuning.save(file)
+        return tuning

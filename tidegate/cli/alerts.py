@@ -21,6 +21,7 @@ def alerts(
     """
     from monitor.overview.alerts import read_model_names
     from store.repositories.alerts import AlertState
+    from tidegate.commands import command_on
     from tidegate.open_store import open_store
 
     with open_store(database) as store:
@@ -34,4 +35,4 @@ def alerts(
             typer.echo(f"{state} {names[alert.model_sha256]}: {alert.check}, since {alert.since:%Y-%m-%d %H:%M} UTC")
             typer.echo(f"         {alert.sentence}")
             if alert.state is AlertState.FIRING:
-                typer.echo(typer.style(f"         tidegate replay {alert.id}", dim=True))
+                typer.echo(typer.style(f"         {command_on(store.database, 'replay', str(alert.id))}", dim=True))
