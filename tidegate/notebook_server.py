@@ -1,74 +1,91 @@
 """A gateway started from a notebook: a process of its own, which stops with the kernel."""
 
-import atexit
-import queue
-import re
 import subprocess
 import sys
 import tempfile
-import threading
-import time
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from monitor.reference.profile import Reference
-from serving.client import Client
+from reports.drift import DriftReport
 from serving.learner.loading import load, weights_sha256
-from store.errors import BadLearner
+from store.database.engine import Database
+from store.store import Store
+from tidegate.gateway_process import GatewayProcess
+from tidegate.notebook import report
+from tidegate.settings import Settings, load_settings
 
-_START_SECONDS = 300.0
 
+@dataclass(frozen=True)
+class LookFindings:
+    """What one look of the monitor found. It shows itself in a notebook.
 
-class Served:
-    """A running gateway: its `address`, a `client` for it, and `stop()`. A notebook shows its links."""
+    Attributes:
+        sentences: one for each model, with its alerts.
+        reports: of the models that were judged.
+        address: of the gateway that shows the reports whole.
+    """
 
-    def __init__(self, process: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str] | None) -> None:
-        self._process = process
-        self._folder = folder
-        self._lines: list[str] = []
-        self._addresses: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read_log, daemon=True).start()
-        self.address = self._wait_for_address()
-        self.client = Client(self.address)
-        atexit.register(self.stop)
-
-    def stop(self) -> None:
-        """Finish what was accepted, and end."""
-        atexit.unregister(self.stop)
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        if hasattr(self, "client"):
-            self.client.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    @property
-    def log(self) -> str:
-        """What the gateway has logged so far."""
-        return "".join(self._lines)
-
-    def __enter__(self) -> "Served":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    sentences: tuple[str, ...]
+    reports: tuple[DriftReport, ...]
+    address: str
 
     def __repr__(self) -> str:
-        return f"Tidegate at {self.address}" if self.running else "Tidegate, stopped"
+        return "\n".join([*self.sentences, *(f"report: {self._page(found)}" for found in self.reports)])
+
+    def _repr_html_(self) -> str:
+        lines = [f"<p>{escape(sentence)}</p>" for sentence in self.sentences]
+        for found in self.reports:
+            page = escape(self._page(found))
+            lines.append(f'{found._repr_html_()}<p><a href="{page}" target="_blank">the whole report</a></p>')
+        return "".join(lines)
+
+    def _page(self, found: DriftReport) -> str:
+        return f"{self.address}/reports/{found.document['run']}"
+
+
+class Served(GatewayProcess):
+    """A gateway that runs beside a notebook.
+
+    Attributes:
+        address: where it answers, such as `http://127.0.0.1:43210`.
+        client: a `tidegate.Client` that asks it: `service.client.predict(Path("picture.png"))`.
+        database: SQLAlchemy URL of its record, for `tidegate … --database`.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[str], settings: Settings, folder: tempfile.TemporaryDirectory[str]
+    ) -> None:
+        super().__init__(process, folder, say=print)
+        self._settings = settings
+        self.database: str = settings.store.database
+
+    def watch(self) -> LookFindings:
+        """Have the monitor look now, at every model of this gateway's record, as it does by itself every hour.
+
+        Raises:
+            TidegateError: the record can't be read.
+        """
+        # The statistics' libraries, and Evidently where rows are reported on, are imported by who looks.
+        from monitor.passes.run_passes import deserves_report
+        from tidegate.monitor_jobs import describe_result, look
+
+        with Store.open(self._settings.store, make=False) as store:
+            results = look(store, self._settings.monitor)
+            reports = tuple(DriftReport(store.reports.document(one.run.id)) for one in results if deserves_report(one))
+        sentences = tuple(sentence for one in results for sentence in describe_result(one))
+        return LookFindings(sentences, reports, self.address)
+
+    def report(self, run: str | None = None) -> DriftReport:
+        """A drift report of this gateway's record; by default the latest. See `tidegate.report`."""
+        return report(run, database=self.database)
+
+    def __repr__(self) -> str:
+        if not self.running:
+            return "Tidegate, stopped"
+        return f"Tidegate at {self.address}: .client.predict(…) asks it, .watch() has the monitor look now, .stop() ends it"
 
     def _repr_html_(self) -> str:
         if not self.running:
@@ -77,32 +94,17 @@ class Served:
             f'<a href="{self.address}{path}" target="_blank">{label}</a>'
             for path, label in (("", self.address), ("/try", "try it"), ("/reports", "reports"), ("/docs", "API"))
         )
-        return f"<p>Tidegate serves at {links}. It stops with this kernel, or with <code>.stop()</code>.</p>"
-
-    def _read_log(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.append(line)
-                if match := re.search(r"Tidegate serves .* at (http://\S+)", line):
-                    self._addresses.put(match[1])
-
-    def _wait_for_address(self) -> str:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                return self._addresses.get(timeout=0.1)
-            except queue.Empty:
-                if self._process.poll() is not None:
-                    break
-        self.stop()
-        raise BadLearner(f"The gateway did not start. It said:\n{self.log}")
+        return (
+            f"<p>Tidegate serves at {links}. Ask it with <code>.client.predict(…)</code>; <code>.watch()</code> has the "
+            "monitor look now, and <code>.report()</code> shows what it found last. It stops with this kernel, or with "
+            "<code>.stop()</code>.</p>"
+        )
 
 
 def serve(
     learner: Any, reference: Reference | str | Path | None = None, *, port: int = 0, database: str | None = None
 ) -> Served:
-    """Serve a learner from a notebook: `serve(learn, profile(learn))`.
+    """Serve a learner from a notebook: `service = serve(learn, profile(learn))`. What takes long is printed meanwhile.
 
     Args:
         learner: a trained fastai learner, or the path of an export. A learner whose export lies at
@@ -114,26 +116,28 @@ def serve(
     Raises:
         TidegateError: it can't be served; the message says why.
     """
-    folder: tempfile.TemporaryDirectory[str] | None = tempfile.TemporaryDirectory(prefix="tidegate-")
-    assert folder is not None
+    settings = load_settings(store={"database": database})
+    # The notebook may change its folder later, and the record stays where it is.
+    record = Database(settings.store)
+    settings.store.database = record.url_to_share or settings.store.database
+    folder: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(prefix="tidegate-")
     export = Path(learner) if isinstance(learner, str | Path) else _find_or_make_export(learner, Path(folder.name))
     options = ["--no-reference"]
     if isinstance(reference, Reference):
         options = ["--reference", str(reference.save(Path(folder.name) / "learner.reference"))]
     elif reference is not None:
         options = ["--reference", str(reference)]
-    if database is not None:
-        options += ["--database", database]
     command = [sys.executable, "-m", "tidegate", "serve", str(export), "--port", str(port), "--with-parent", *options]
     process = subprocess.Popen(
         command,
+        env=settings.environment_for_child(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
-    return Served(process, folder)
+    return Served(process, settings, folder)
 
 
 def _find_or_make_export(learner: Any, folder: Path) -> Path:

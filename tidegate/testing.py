@@ -31,7 +31,7 @@ from store.errors import BadLearner
 from store.settings import StoreSettings
 from store.store import Store
 from tidegate import Client
-from tidegate.notebook_server import Served
+from tidegate.gateway_process import GatewayProcess
 
 _MOST_PREDICTIONS = 100_000
 _SECONDS_TO_BE_READY = 30.0
@@ -83,7 +83,7 @@ class RunningGateway:
         database: SQLAlchemy URL of its record, for `tidegate … --database`.
     """
 
-    def __init__(self, served: Served, settings: StoreSettings) -> None:
+    def __init__(self, served: GatewayProcess, settings: StoreSettings) -> None:
         self._served = served
         self._settings = settings
         self.url: str = served.address
@@ -143,12 +143,12 @@ def running_gateway(
             text=True,
             start_new_session=True,
         )
-        with Served(process, None) as served:
+        with GatewayProcess(process) as served:
             _wait_until_ready(served)
             yield RunningGateway(served, record)
 
 
-def _wait_until_ready(served: Served) -> None:
+def _wait_until_ready(served: GatewayProcess) -> None:
     # A gateway says its address shortly before it listens there.
     until = time.monotonic() + _SECONDS_TO_BE_READY
     while served.running and time.monotonic() < until:
