@@ -11,11 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import typer
 import uvicorn
 from threadpoolctl import threadpool_limits
 
 from monitor.alerts.pages_address import ADDRESS
+from monitor.reference.fit import held_out_weakness
 from monitor.scheduling.heartbeat import Heartbeat
 from serving.http.application import create_application
 from serving.learner.loading import name_of
@@ -198,7 +200,7 @@ def _version_lines(deployment: Deployment, role: Role, *, with_label: bool) -> l
     trial = gateway.trial
     assert trial is not None
     label = f"{gateway.label} ({role.value}): " if with_label else ""
-    return [
+    lines = [
         f"  runs by    {label}{trial.backend} on {gateway.engine.device}, "
         f"{trial.threads} thread{'s' if trial.threads > 1 else ''}: "
         f"{trial.alone_ms:.3g} ms an input, {trial.batched_ms:.3g} ms in a batch",
@@ -207,6 +209,9 @@ def _version_lines(deployment: Deployment, role: Role, *, with_label: bool) -> l
         else "  no reference: predictions are recorded but not scored. Make one with "
         "`tidegate profile EXPORT --data TRAINING_DATA`, then serve again.",
     ]
+    if gateway.reference is not None and not np.isfinite(gateway.reference.threshold):
+        lines.append(f"  note       {label}{held_out_weakness(gateway.reference)} Profile with more, then serve again.")
+    return lines
 
 
 def _listen(host: str, port: int) -> socket.socket:

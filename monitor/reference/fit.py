@@ -15,7 +15,7 @@ from monitor.reference.fusion import TailLog
 from monitor.reference.profile import Reference
 from monitor.reference.rows import Floats, Rows, through_float16
 from monitor.reference.scorers import SCORERS, Features, Scorer, Training
-from monitor.reference.usable_rows import UsableRows, check_same_learner, usable_rows
+from monitor.reference.usable_rows import FEW_ROWS, UsableRows, check_same_learner, usable_rows
 from store.errors import BadInput
 
 LabelledRows = tuple[npt.ArrayLike, npt.ArrayLike | None, npt.ArrayLike | None]
@@ -62,7 +62,7 @@ def fit_reference(
     features = Features(training_rows.embeddings, training_rows.logits)
     training = Training(features, training_rows.classes, _checked_head(head, training_rows), training_rows.row_indices)
     m = held_out.embeddings.shape[0]
-    warnings = (*training_rows.warnings, *held_out.warnings, *weaknesses(training, m))
+    warnings = (*training_rows.warnings, *held_out.warnings, *weaknesses(training))
     scorers = {method.name: method.fit(training, rng) for method in SCORERS if method.applies(training)}
     calibrated = _calibrate(scorers, held_out, rng)
     reference = Reference(
@@ -75,7 +75,19 @@ def fit_reference(
         held_out_rows=m,
         warnings=warnings,
     )
-    return reference if np.isfinite(reference.threshold) else _warned_of_few_rows(reference)
+    weakness = held_out_weakness(reference)
+    return reference if weakness is None else replace(reference, warnings=(*reference.warnings, weakness))
+
+
+def held_out_weakness(reference: Reference) -> str | None:
+    """What too few held-out rows mean for a reference, in one sentence; None where there are enough."""
+    rows, alpha = reference.held_out_rows, reference.alpha
+    if not np.isfinite(reference.threshold):
+        needed = int(np.ceil((np.ceil(1 / alpha) - 1) / (1 - TAIL_FIT_SHARE)))
+        return f"With {rows:,} held-out rows no input can be flagged at alpha {alpha:g}: give {needed:,} or more."
+    return (
+        f"Only {rows:,} held-out rows: rates will be rough. {FEW_ROWS} or more are better." if rows < FEW_ROWS else None
+    )
 
 
 @dataclass(frozen=True)
@@ -120,12 +132,3 @@ def _checked_head(
             field="head",
         )
     return weights, bias
-
-
-def _warned_of_few_rows(reference: Reference) -> Reference:
-    needed = int(np.ceil((np.ceil(1 / reference.alpha) - 1) / (1 - TAIL_FIT_SHARE)))
-    warning = (
-        f"With {reference.held_out_rows:,} held-out rows no input can be flagged at alpha {reference.alpha:g}: "
-        f"give {needed:,} or more."
-    )
-    return replace(reference, warnings=(*reference.warnings, warning))

@@ -1,4 +1,4 @@
-"""What makes a reference weak: few rows, constant dimensions, duplicates, a single class."""
+"""What makes training rows weak: few of them, constant dimensions, duplicates, a single class."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from monitor.reference.usable_rows import FEW_ROWS
 DUPLICATE_ROWS = 20_000
 
 
-def weaknesses(training: Training, held_out_rows: int) -> list[str]:
-    """Warnings about training rows and the number of held-out rows, in sentences. Training rows are read in pieces."""
+def weaknesses(training: Training) -> list[str]:
+    """Warnings about training rows, in sentences. They are read in pieces."""
     embeddings = training.features.embeddings
     n, d = embeddings.shape
     warnings = []
@@ -17,8 +17,6 @@ def weaknesses(training: Training, held_out_rows: int) -> list[str]:
         warnings.append(f"Only {n:,} training rows: scores will be rough. {FEW_ROWS} or more are better.")
     if n <= d:
         warnings.append(f"Fewer training rows ({n:,}) than dimensions ({d:,}): directions between them are guessed.")
-    if held_out_rows < FEW_ROWS:
-        warnings.append(f"Only {held_out_rows:,} held-out rows: rates will be rough.")
     lowest, highest = np.full(d, np.inf), np.full(d, -np.inf)
     for _, chunk in training.features.chunks():
         lowest, highest = np.minimum(lowest, chunk.min(axis=0)), np.maximum(highest, chunk.max(axis=0))

@@ -23,14 +23,18 @@ def summary_of(reference: ReferenceContent, threshold: float, flagged_law: Flagg
             lines.append(("accuracy on the held-out rows", f"{reference.origin.accuracy:.1%}"))
         lines.append(("calibrated on", reference.origin.calibration_source))
     dimension = reference.held_out.embeddings.shape[1]
-    lines.append(("embedding", f"{dimension} numbers, scored by {', '.join(reference.scorers)}"))
+    lines.append(("embedding", f"{dimension} numbers, scored by {_meaning_of_scorers(reference)}"))
     lines.append(("flagged from OOD score", _meaning_of(threshold, flagged_law)))
     return lines
+
+
+def _meaning_of_scorers(reference: ReferenceContent) -> str:
+    # Several scorers measure one thing in different ways.
+    return " and ".join(dict.fromkeys(scorer.title for scorer in reference.scorers.values()))
 
 
 def _meaning_of(threshold: float, flagged_law: FlaggedLaw) -> str:
     if np.isfinite(threshold):
         one_in = round(1 / flagged_law.expected_share)
         return f"{threshold:.2f}: about 1 in {one_in:,} in-domain inputs will be flagged"
-    needed = int(np.ceil(1 / flagged_law.alpha)) - 1
-    return f"never: alpha {flagged_law.alpha:g} needs {needed:,} calibration rows, there are {flagged_law.m:,}"
+    return f"never: too few held-out rows for alpha {flagged_law.alpha:g}"

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from monitor.baselines.certificate import certify
-from monitor.reference.fit import DEFAULT_ALPHA, fit_reference
+from monitor.baselines.certificate import Certificate, certify
+from monitor.reference.fit import DEFAULT_ALPHA, fit_reference, held_out_weakness
 from monitor.reference.profile import Reference
 from monitor.reference.profile_content import Examples, Origin
 from reports.pictures import thumbnail
@@ -56,11 +56,12 @@ def make_reference(
         BadInput: too few inputs can be read.
     """
     warnings: list[str] = []
+    held_out_notes: list[str] = []
     source = "held-out rows"
     if held_out is None:
         training, held_out = _split(training, rng)
         source = "a fifth of the training rows, which the network has seen"
-        warnings.append(
+        held_out_notes.append(
             "No held-out data was given, so a fifth of the training rows was held out. The network has seen them: "
             "expect more flagged inputs than promised. Give --valid for honest statistics."
         )
@@ -83,15 +84,26 @@ def make_reference(
         alpha=alpha,
     )
     certificate = certify(reference, PROMISE, rng)
-    if not certificate.passed:
-        warnings.append(certificate.reason)
+    about_held_out, others = _split_warnings(held_out_notes, reference, certificate)
     reference = replace(
         reference,
         certificate=certificate.as_json(),
-        warnings=(*warnings, *reference.warnings),
+        warnings=(*about_held_out, *warnings, *others),
         origin=_origin(engine, source, _accuracy(calibration, calibration_labels)),
     )
     return _with_content(reference, engine, trained_on, calibration, rng)
+
+
+def _split_warnings(
+    notes: Sequence[str], reference: Reference, certificate: Certificate
+) -> tuple[list[str], list[str]]:
+    """Everything that is wrong with the held-out rows as one warning or none, and the reference's other warnings."""
+    weakness = held_out_weakness(reference)
+    # Where nothing can be flagged, that nothing can be promised goes without saying.
+    reason = "" if certificate.passed or not np.isfinite(reference.threshold) else certificate.reason
+    whole = " ".join(note for note in (*notes, weakness, reason) if note)
+    others = [warning for warning in reference.warnings if warning != weakness]
+    return ([whole] if whole else []), others
 
 
 def _with_content(

@@ -58,9 +58,13 @@ class Training:
 
 
 class Scorer(Protocol):
-    """A method that measures how far a row lies from the training rows. Higher = further out."""
+    """A method that measures how far a row lies from the training rows. Higher = further out.
+
+    `title` says in plain words what is measured; several methods may measure one thing.
+    """
 
     name: ClassVar[str]
+    title: ClassVar[str]
 
     @classmethod
     def applies(cls, training: Training) -> bool:

@@ -20,6 +20,7 @@ class FastDecisionBoundary(Scorer):
     """
 
     name: ClassVar[str] = "fdbd"
+    title: ClassVar[str] = "distance to the borders between classes"
 
     centre: Floats
     distances: Floats

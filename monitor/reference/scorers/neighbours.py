@@ -44,6 +44,7 @@ class Neighbours(Scorer):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = "distance to the nearest training inputs"
     on_sphere: ClassVar[bool]
 
     space: Space

@@ -91,6 +91,8 @@ def test_the_reference_of_a_learner_says_what_it_is(digits: Trained) -> None:
     assert reference.examples is not None
     assert len(reference.examples.pictures) == len(reference.examples.captions) == 1_000
     lines = dict(reference.summary())
+    measured = "distance to the borders between classes and distance to the nearest training inputs"
+    assert lines["embedding"].endswith(f" numbers, scored by {measured}")
     assert "about 1 in 107 in-domain inputs will be flagged" in lines["flagged from OOD score"]
 
 
@@ -104,6 +106,14 @@ def test_without_held_out_data_a_stratified_fifth_is_held_out_and_the_profile_wa
     shares = np.bincount(reference.held_out.labels) / 150
     assert (abs(shares - 0.1) < 0.02).all()
     assert any("The network has seen them" in warning for warning in reference.warnings)
+
+
+def test_all_that_is_wrong_with_held_out_rows_is_one_warning(digits_engine: Engine, digits: Trained) -> None:
+    inputs = labelled_inputs(digits.folder / "valid", digits_engine.adapter)[::5]
+    reference = make_reference(digits_engine, inputs, None, rng=np.random.default_rng(0))
+    (warning,) = [warning for warning in reference.warnings if "held" in warning or "promise" in warning]
+    assert "The network has seen them" in warning
+    assert "no input can be flagged" in warning
 
 
 def test_the_same_data_and_seed_give_the_same_reference(cells_engine: Engine, cells: Trained) -> None:
