@@ -6,24 +6,19 @@ with Client("http://127.0.0.1:8000") as client:
 
 import asyncio
 import json
-import math
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
+from serving.client_inputs import Input, Inputs, encode_inputs, to_json
 from store.errors import BadInput, GatewayUnavailable, TidegateError
-
-# A picture as the bytes of its file or its path, a row as a mapping, a text as a string.
-Input = bytes | Path | Mapping[str, Any] | str
 
 _RETRIED_STATUSES = {429, 502, 503, 504}
 _FIRST_PAUSE_SECONDS = 0.1
@@ -65,7 +60,7 @@ class _Call:
     @classmethod
     def of(
         cls,
-        inputs: Sequence[Input],
+        inputs: Inputs,
         model: str | None,
         tags: Mapping[str, Any] | None,
         key: str | None,
@@ -74,27 +69,19 @@ class _Call:
         """The request that predicts these inputs.
 
         Raises:
-            BadInput: they are of several kinds, or there are none.
+            BadInput: they are of several kinds or of none, or there are none.
         """
         path = "/v1/predict" if model is None else f"/v1/models/{quote(model, safe='')}/predict"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         if tags is not None:
-            headers["tidegate-tags"] = _json(dict(tags)).decode("latin-1")
+            headers["tidegate-tags"] = to_json(dict(tags)).decode("latin-1")
         if key is not None:
             headers["tidegate-key"] = key
-        kinds = {_form_field(value) for value in inputs}
-        if len(kinds) != 1:
-            raise BadInput(
-                "One request holds pictures (bytes or paths), or rows (dictionaries), or texts (strings): at least one, "
-                "and not several kinds.",
-                field="inputs",
-            )
-        (kind,) = kinds
+        kind, encoded = encode_inputs(inputs)
         if kind == "file":
-            files = [("file", (f"{index}", _read_content(value))) for index, value in enumerate(inputs)]
+            files = [("file", (f"{index}", content)) for index, content in enumerate(encoded)]
             return cls(path, headers, None, files)
-        content = _json({kind: list(inputs)})
-        return cls(path, {**headers, "content-type": "application/json"}, content, None)
+        return cls(path, {**headers, "content-type": "application/json"}, to_json({kind: encoded}), None)
 
     def parse_answer(self, response: httpx.Response) -> list[Prediction | BadInput]:
         """The outcomes in a response, in the order of the inputs.
@@ -144,7 +131,14 @@ class Client(_ClientSettings):
         self._http = httpx.Client(**self._options)
 
     def predict(self, one: Input, *, tags: Mapping[str, Any] | None = None, key: str | None = None) -> Prediction:
-        """Predict one input; see `predict_many`.
+        """Predict one input: a picture, a row or a text.
+
+        Args:
+            one: a picture as a `Path`, `bytes`, a PIL picture or a uint8 array of shape `(height, width)` or
+                `(height, width, 3)`; a row as a dictionary or a pandas `Series`; a text as a string, or the `Path` of a .txt
+                file.
+            tags: slices of this input, such as `{"site": "berlin"}`.
+            key: see `predict_many`.
 
         Raises:
             BadInput: it can't be used; the message says what to send instead.
@@ -154,7 +148,7 @@ class Client(_ClientSettings):
 
     def predict_many(
         self,
-        inputs: Sequence[Input],
+        inputs: Inputs,
         *,
         tags: Mapping[str, Any] | None = None,
         key: str | None = None,
@@ -163,7 +157,7 @@ class Client(_ClientSettings):
         """Predict inputs of one kind, in order; one that can't be used gets its error, and the others are answered.
 
         Args:
-            inputs: pictures as bytes or paths, rows as dictionaries, or texts as strings.
+            inputs: as `predict` takes one; the rows may also be one pandas `DataFrame`.
             tags: slices of these inputs, such as `{"site": "berlin"}`.
             key: requests with the same key are answered by the same version while a canary is on trial.
             idempotency_key: of the whole request, for programs that send it again after they were ended; by default a
@@ -215,7 +209,7 @@ class AsyncClient(_ClientSettings):
 
     async def predict_many(
         self,
-        inputs: Sequence[Input],
+        inputs: Inputs,
         *,
         tags: Mapping[str, Any] | None = None,
         key: str | None = None,
@@ -251,52 +245,11 @@ class AsyncClient(_ClientSettings):
         await self.close()
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(_to_json_value(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _to_json_value(value: Any) -> Any:
-    """A value as JSON can hold it: numpy's as Python's, instants and ids as text, numbers that are not finite as null."""
-    if isinstance(value, Mapping):
-        return {key: _to_json_value(element) for key, element in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json_value(element) for element in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if hasattr(value, "tolist"):
-        # Arrays and scalars of numpy, which this client does not import.
-        return _to_json_value(value.tolist())
-    raise BadInput(f"A value of type {type(value).__name__} can't be sent as JSON.", field="inputs")
-
-
 def _only_outcome(outcomes: list[Prediction | BadInput]) -> Prediction:
     (outcome,) = outcomes
     if isinstance(outcome, BadInput):
         raise outcome
     return outcome
-
-
-def _form_field(value: Input) -> str:
-    """The field of a request that holds inputs of this kind."""
-    if isinstance(value, bytes | Path):
-        return "file"
-    return "texts" if isinstance(value, str) else "rows"
-
-
-def _read_content(picture: Any) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
-    try:
-        content: bytes = picture.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{picture} can't be read: {error.strerror}.", field="inputs") from error
-    return content
 
 
 def _prediction(answer: dict[str, Any], model: str) -> Prediction:

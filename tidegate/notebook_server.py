@@ -58,7 +58,7 @@ class Served(GatewayProcess):
     def __init__(
         self, process: subprocess.Popen[str], settings: Settings, folder: tempfile.TemporaryDirectory[str]
     ) -> None:
-        super().__init__(process, folder, say=print)
+        super().__init__(process, folder, say=lambda line: print(line, file=sys.stderr))  # noqa: T201
         self._settings = settings
         self.database: str = settings.store.database
 

@@ -106,6 +106,8 @@ from tidegate import serve
 served = serve(sys.argv[1], sys.argv[2])
 print(served.address, served.client.predict(Path(sys.argv[3]).read_bytes()).ood is not None, served._process.pid, flush=True)
 assert served.address in served._repr_html_()
+assert {"address", "client", "report", "stop", "watch"} <= set(dir(served))
+assert all(f".{name}(" in shown for name in ("watch", "stop") for shown in (repr(served), served._repr_html_()))
 sys.stdin.read()
 """
 
