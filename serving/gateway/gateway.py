@@ -16,7 +16,7 @@ from serving.engine.tuning import Trial, cores
 from serving.gateway.compatibility import check_compatible
 from serving.gateway.micro_batcher import BatchingOptions, Job, MicroBatcher
 from serving.gateway.recorded_prediction import CallerGone, GatewayRequest, Ood, Outcome, RecordedPrediction
-from serving.gateway.recorder import ArrivedInput, Recorder
+from serving.gateway.recorder import ArrivedInput, Recorder, prediction_of
 from serving.learner.adapters import Item
 from serving.learner.outputs import Outputs
 from serving.settings import ServingSettings
@@ -150,11 +150,11 @@ class Gateway:
         record = self.store.predictions.get(id_)
         if record is None:
             return None
-        outputs = self.engine.task.outputs(record.logits[None], record.embedding[None])
+        probabilities = self.engine.task.probabilities(record.logits[None])
         return RecordedPrediction(
             id=id_,
-            prediction=outputs.predictions[0],
-            probabilities=None if outputs.probabilities is None else outputs.probabilities[0].tolist(),
+            prediction=prediction_of(record.prediction, self.engine.task),
+            probabilities=None if probabilities is None else probabilities[0].tolist(),
             confidence=record.confidence,
             ood=None
             if record.flagged is None or record.ood_p_value is None

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 Floats32 = npt.NDArray[np.float32]
-Prediction = str | float | list[str] | list[float]
+Prediction = str | float | list[str] | list[float] | list[list[float]]
 
 
 @dataclass(frozen=True)

@@ -1,119 +1,169 @@
-"""What a learner predicts: one class, several classes, or numbers, as its loss function and vocabulary say."""
+"""What a learner predicts: one class, several classes, or numbers, as its target and its loss function say."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from serving.learner.activation import Activation, activation_of
+from serving.learner.decoding import DecodeTargets, as_prediction, same_prediction
 from serving.learner.outputs import Floats32, Outputs, Prediction, array
+from serving.learner.targets import Target
 from store.errors import BadLearner
 
-
-class Task(Protocol):
-    """Turns a model's raw output into predictions."""
-
-    name: ClassVar[str]
-    classes: list[str]
-
-    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
-        """Decode logits `(n, c)` as `Learner.get_preds` and `Learner.predict` do."""
-        ...
+ModelInputs = tuple[torch.Tensor, ...]
+_ROWS_COMPARED = 16
 
 
 @dataclass(frozen=True)
+class Task(ABC):
+    """Turns a model's raw output into predictions, as `Learner.predict` does.
+
+    Args:
+        classes: of the target, in the order of the outputs; empty where numbers are predicted.
+        activation: what the loss function makes of raw outputs.
+        decode_targets: the learner's own decoding, where it says something else than the classes or the numbers
+            themselves, such as points in pixels; None where it does not.
+    """
+
+    name: ClassVar[str]
+    classes: list[str]
+    activation: Activation
+    decode_targets: DecodeTargets | None = None
+
+    def probabilities(self, logits: Floats32) -> Floats32 | None:
+        """The probabilities `(n, c)` of logits `(n, c)`; None where numbers are predicted."""
+        return array(self.activation.activate(torch.from_numpy(logits)))
+
+    def outputs(self, logits: Floats32, embedding: Floats32, model_inputs: Callable[[], ModelInputs]) -> Outputs:
+        """Decode as `Learner.get_preds` and `Learner.predict` do.
+
+        Args:
+            logits: what the model returned, shape `(n, c)`.
+            embedding: shape `(n, d)`.
+            model_inputs: what the model was given, for decodings that depend on it; asked only by those.
+        """
+        activated = self.activation.activate(torch.from_numpy(logits))
+        decided = self.activation.decide(activated)
+        outputs = self._by_classes_or_numbers(logits, embedding, array(activated), decided)
+        if self.decode_targets is None:
+            return outputs
+        targets = self.decode_targets(model_inputs(), decided)
+        of_classes = bool(self.classes)
+        return replace(outputs, predictions=[as_prediction(target, of_classes=of_classes) for target in targets])
+
+    @abstractmethod
+    def _by_classes_or_numbers(
+        self, logits: Floats32, embedding: Floats32, activated: Floats32, decided: torch.Tensor
+    ) -> Outputs: ...
+
+
 class SingleLabel(Task):
     """One class of several."""
 
     name: ClassVar[str] = "single_label"
-    classes: list[str]
-    activation: Any
 
-    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
-        probabilities = array(self.activation(torch.from_numpy(logits)))
-        class_indices = probabilities.argmax(axis=1)
+    def _by_classes_or_numbers(
+        self, logits: Floats32, embedding: Floats32, activated: Floats32, decided: torch.Tensor
+    ) -> Outputs:
+        class_indices = decided.numpy().astype(np.int64)
         return Outputs(
             logits=logits,
             embedding=embedding,
             predictions=[self.classes[index] for index in class_indices],
-            probabilities=probabilities,
-            class_indices=class_indices.astype(np.int64),
-            confidences=probabilities.max(axis=1).astype(np.float64),
+            probabilities=activated,
+            class_indices=class_indices,
+            confidences=activated[np.arange(len(activated)), class_indices].astype(np.float64),
         )
 
 
-@dataclass(frozen=True)
 class MultiLabel(Task):
     """Any number of classes at once."""
 
     name: ClassVar[str] = "multi_label"
-    classes: list[str]
-    activation: Any
-    decodes: Any
 
-    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
-        activated = self.activation(torch.from_numpy(logits))
-        is_predicted = array(self.decodes(activated)) > 0.5
+    def _by_classes_or_numbers(
+        self, logits: Floats32, embedding: Floats32, activated: Floats32, decided: torch.Tensor
+    ) -> Outputs:
         return Outputs(
             logits=logits,
             embedding=embedding,
-            predictions=[[self.classes[index] for index in np.flatnonzero(row)] for row in is_predicted],
-            probabilities=array(activated),
+            predictions=[[self.classes[index] for index in np.flatnonzero(row)] for row in decided.numpy()],
+            probabilities=activated,
             class_indices=None,
             confidences=None,
         )
 
 
-@dataclass(frozen=True)
 class Regression(Task):
     """One number, or several."""
 
     name: ClassVar[str] = "regression"
-    classes: list[str]
-    activation: Any
 
-    def outputs(self, logits: Floats32, embedding: Floats32) -> Outputs:
-        values = array(self.activation(torch.from_numpy(logits))).reshape(len(logits), -1)
-        predictions: list[Prediction] = [
-            float(row[0]) if row.size == 1 else [float(value) for value in row] for row in values
-        ]
+    def probabilities(self, logits: Floats32) -> Floats32 | None:
+        return None
+
+    def _by_classes_or_numbers(
+        self, logits: Floats32, embedding: Floats32, activated: Floats32, decided: torch.Tensor
+    ) -> Outputs:
+        values = array(decided).reshape(len(logits), -1)
+        predictions: list[Prediction] = [as_prediction(row, of_classes=False) for row in values]
         return Outputs(logits, embedding, predictions, None, None, None)
 
 
-def task_of(learner: Any) -> Task:
+def task_of(learner: Any, target: Target, decode_targets: DecodeTargets, width: int, model_inputs: ModelInputs) -> Task:
     """The task of a learner.
 
+    Args:
+        learner: the learner.
+        target: what it predicts.
+        decode_targets: its own decoding, which is used where it says something else than we would.
+        width: c, how many numbers its model returns for an input.
+        model_inputs: what the model is given for one input.
+
     Raises:
-        BadLearner: it predicts something that is neither classes nor numbers, such as masks.
+        BadLearner: what the model returns and the loss function decides is not what the target is.
     """
-    loss = learner.loss_func
-    activation = getattr(loss, "activation", lambda logits: logits)
-    decodes = getattr(loss, "decodes", lambda activated: activated)
-    vocabulary = _vocabulary(learner)
-    if not vocabulary:
+    task = _checked_task(target, activation_of(learner.loss_func), width)
+    logits = _example_logits(width)
+    repeated = tuple(torch.cat([argument[:1]] * len(logits)) for argument in model_inputs)
+    with_decoding = replace(task, decode_targets=decode_targets)
+    try:
+        decoded = with_decoding.outputs(logits, logits, lambda: repeated).predictions
+    except Exception:  # noqa: BLE001 - where fastai can't decode, `Learner.predict` has no answer to differ from
+        return task
+    same = same_prediction(task.outputs(logits, logits, lambda: repeated).predictions, decoded)
+    return task if same else with_decoding
+
+
+def _checked_task(target: Target, activation: Activation, width: int) -> Task:
+    if target.kind == "numbers":
         return Regression([], activation)
-    if not all(isinstance(entry, str | int | float | bool | np.generic) for entry in vocabulary):
+    if width != len(target.classes):
         raise BadLearner(
-            "This learner predicts several targets at once, each with its own vocabulary, which Tidegate does not serve "
-            "yet. Export one learner per target."
+            f"The model returns {width} number{'s' if width > 1 else ''} for an input, and the target has "
+            f"{len(target.classes)} classes ({', '.join(target.classes[:6])}{', …' if len(target.classes) > 6 else ''}), so "
+            "that no answer can be made of them: `learn.predict` makes none either. Give the model one output for each class."
         )
-    classes = [str(entry) for entry in vocabulary]
-    decoded = decodes(activation(torch.zeros(2, len(classes))))
-    if tuple(decoded.shape) == (2,):
-        return SingleLabel(classes, activation)
-    if tuple(decoded.shape) == (2, len(classes)):
-        return MultiLabel(classes, activation, decodes)
+    decided = tuple(activation.decide(activation.activate(torch.zeros(2, width))).shape)
+    if target.kind == "one class" and decided == (2,):
+        return SingleLabel(target.classes, activation)
+    if target.kind == "several classes" and decided == (2, width):
+        return MultiLabel(target.classes, activation)
+    fitting = "CrossEntropyLossFlat" if target.kind == "one class" else "BCEWithLogitsLossFlat"
     raise BadLearner(
-        f"The loss function {loss} decodes predictions of {len(classes)} classes to shape {tuple(decoded.shape)}, which "
-        "is neither one class nor several. Tidegate serves classification and regression."
+        f"The target is {target.kind}, and the loss function {activation.loss} does not say how the model's outputs become "
+        f"that, so that `learn.predict` can't either. If the model returns logits: `learn.loss_func = {fitting}()`, then "
+        "`learn.export()` again."
     )
 
 
-def _vocabulary(learner: Any) -> Any:
-    """The classes of the target, or of all targets; texts have a vocabulary of words before it."""
-    vocabulary = getattr(learner.dls, "vocab", None)
-    steps = getattr(learner.dls.valid_ds, "tls", ())
-    has_one_target = len(steps) - learner.dls.n_inp == 1
-    if vocabulary and has_one_target and not isinstance(vocabulary[0], str | int | float | bool | np.generic):
-        return vocabulary[-1] if len(vocabulary) > 1 else None
-    return vocabulary
+def _example_logits(width: int) -> Floats32:
+    """Logits `(n, width)` in which one output after another is the largest."""
+    n = min(width, _ROWS_COMPARED)
+    logits = np.full((n, width), -1.5, np.float32)
+    logits[np.arange(n), np.linspace(0, width - 1, n).astype(int)] = 1.25
+    return logits

@@ -13,6 +13,7 @@ import torch
 
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, as_plain_tensor
 from serving.learner.adapters.tabular_steps import TableSteps, table_steps_of
+from serving.learner.decoding import decode_table
 from store.errors import BadInput, BadLearner
 from store.recording.prediction_batch import RawInput
 
@@ -33,6 +34,7 @@ class Tabular(Adapter):
         from fastai.tabular.core import FillMissing
 
         self._dls = learner.dls
+        self.decode_targets = decode_table(learner)
         self.target = str(learner.dls.y_names[0]) if learner.dls.y_names else None
         procs = self._dls.train_ds.procs
         fill = next((proc for proc in procs.fs if isinstance(proc, FillMissing)), None)
