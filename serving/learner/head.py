@@ -56,6 +56,7 @@ class WithEmbedding(nn.Module):
 class DotProduct(nn.Module):
     """fastai's `EmbeddingDotBias`, which has no linear layer: rating = Σ u∘v + biases, so its embedding is u∘v."""
 
+    PARTS = ("u_weight", "i_weight", "u_bias", "i_bias", "y_range")
     layer = "u∘v"
     note: str | None = None
 
@@ -89,7 +90,7 @@ def with_embedding(
     Raises:
         BadLearner: there is no such layer, or none that is given numbers for each input.
     """
-    if layer is None and all(hasattr(model, name) for name in ("u_weight", "i_weight", "u_bias", "i_bias", "y_range")):
+    if layer in (None, DotProduct.layer) and all(hasattr(model, name) for name in DotProduct.PARTS):
         return DotProduct(model)
     found = find_embedding_layer(model, arguments, layer)
     return WithEmbedding(model, found.name, found.note)

@@ -55,7 +55,7 @@ def make_reference(
     Raises:
         BadInput: too few inputs can be read.
     """
-    warnings: list[str] = []
+    warnings: list[str] = [] if engine.embedding_note is None else [engine.embedding_note]
     source = "held-out rows"
     if held_out is None:
         training, held_out = _split(training, rng)
@@ -124,6 +124,7 @@ def _origin(engine: Engine, calibration_source: str, accuracy: float | None) -> 
         tidegate_version=version("tidegate"),
         calibration_source=calibration_source,
         accuracy=accuracy,
+        embedding_layer=engine.embedding_layer,
     )
 
 
