@@ -45,7 +45,7 @@ class Prediction:
     """One answer. `probabilities` are by class, None where numbers are predicted; `ood` is None without a reference."""
 
     id: uuid.UUID
-    prediction: str | float | list[str] | list[float]
+    prediction: str | float | list[str] | list[float] | list[list[float]]
     probabilities: dict[str, float] | None
     confidence: float | None
     ood: Ood | None

@@ -63,6 +63,9 @@ class Engine:
         self.task = task_of(loaded.learner, target, self.adapter.decode_targets, logits.shape[1], model_inputs)
         self.embedding_layer, self.embedding_note = self._with_embedding.layer, self._with_embedding.note
         self.dimension = embedding.shape[1]
+        first = self.task.outputs(logits, embedding, lambda: model_inputs).predictions[0]
+        # Of an answer that holds numbers: () for one of them.
+        self.prediction_shape = () if self.task.classes else np.shape(first)
         self.head = (
             head_weights(self._model, self._with_embedding.layer, embedding, logits)
             if isinstance(self._with_embedding, WithEmbedding)

@@ -38,7 +38,7 @@ def decode_table(learner: Any) -> DecodeTargets:
 
 
 def _target_of_row(names: list[str], values: list[Any]) -> Any:
-    if all(isinstance(value, bool | np.bool_) for value in values):
+    if len(names) > 1 and all(isinstance(value, bool | np.bool_) for value in values):
         # Several classes, each with a column that says whether it holds.
         return [name for name, holds in zip(names, values, strict=True) if holds]
     return values[0] if len(names) == 1 else values

@@ -14,7 +14,7 @@ Prediction = str | float | list[str] | list[float] | list[list[float]]
 class Outputs:
     """One forward pass over n inputs.
 
-    `logits` `(n, c)` are what the model returns, `embedding` `(n, d)` is the input of one of its layers, nearly always the last;
+    `logits` `(n, c)` are what the model returns, `embedding` `(n, d)` is the input of one of its layers;
     `predictions` are decoded. `probabilities` `(n, c)` are None for learners that predict numbers, `class_indices` and
     `confidences` `(n,)` also for those that predict several classes at once.
     """

@@ -1,0 +1,70 @@
+"""What Tidegate makes of each kind of learner: how exactly it is answered, or why it is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving.engine.engine import Engine
+from serving.learner.decoding import as_prediction, same_prediction
+from serving.learner.loading import load
+from store.errors import BadLearner
+from tests.learners import pictures, tables, texts
+from tests.learners.case import Exported, Refused, Served, export
+
+SERVED: tuple[Served, ...] = (*pictures.SERVED, *tables.SERVED, *texts.SERVED)
+REFUSED: tuple[Refused, ...] = (*pictures.REFUSED, *tables.REFUSED, *texts.REFUSED)
+INPUTS = 8
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """How a learner is answered.
+
+    `largest_difference` is that of a probability or a number; `differing` are predictions that are not the learner's, each
+    with the learner's; `embedding` is the layer whose input the embedding is, by type.
+    """
+
+    largest_difference: float
+    differing: list[tuple[Any, Any]]
+    embedding: str
+
+
+def measure(kind: Served, folder: Path) -> Exactness:
+    """Export a learner of this kind, serve it, and compare with what it says itself, alone and in a batch."""
+    made = kind.make()
+    # An exported learner leaves its data behind: it is asked itself before.
+    engine = Engine(load(export(made.learner, folder)))
+    learner = engine.loaded.learner
+    count = min(INPUTS, len(made.raws))
+    expected = [made.answer(learner, item) for item in made.items[:count]]
+    largest, differing = 0.0, []
+    for size in (1, count):
+        for start in range(0, count, size):
+            outputs = engine.predict(made.raws[start : start + size])
+            numbers = outputs.logits if outputs.probabilities is None else outputs.probabilities
+            for row, (target, own_numbers) in enumerate(expected[start : start + size]):
+                largest = max(largest, float(np.abs(numbers[row] - np.asarray(own_numbers)).max()))
+                own = as_prediction(target, of_classes=bool(engine.task.classes))
+                if not same_prediction(outputs.predictions[row], own):
+                    differing.append((outputs.predictions[row], own))
+    return Exactness(largest, differing, _embedding_of(engine))
+
+
+def refusal(kind: Refused, folder: Path) -> str:
+    """What is said of a learner of this kind when it is loaded."""
+    try:
+        Engine(load(export(kind.make(), folder)))
+    except BadLearner as error:
+        return str(error)
+    return "it was not refused"
+
+
+def _embedding_of(engine: Engine) -> str:
+    modules = dict(engine.loaded.learner.model.named_modules())
+    layer = modules.get(engine.embedding_layer)
+    return engine.embedding_layer if layer is None else type(layer).__name__
+
+
+__all__ = ["REFUSED", "SERVED", "Exactness", "Exported", "measure", "refusal"]

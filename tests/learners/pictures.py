@@ -1,0 +1,468 @@
+"""Learners over pictures: every target that fastai has a block for, and heads and losses of every kind."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+
+from serving.learner.adapters.vision import raw_image
+from serving.learner.torchvision_operators import declare_missing_operators
+from tests.learners.case import Answer, Exported, Refused, Served, train
+
+declare_missing_operators()
+from fastai.vision import all as fastai  # noqa: E402 - torchvision needs the line before
+
+N = 40
+
+
+@cache
+def pictures() -> list[Path]:
+    """Pictures of many sizes, in files that begin with one of two letters."""
+    folder = Path(mkdtemp(prefix="tidegate-learners-"))
+    rng = np.random.default_rng(0)
+    files = []
+    for number in range(N):
+        height, width = rng.integers(24, 60, 2)
+        coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((int(width), int(height)), Image.Resampling.BICUBIC)
+        file = folder / f"{'ab'[number % 2]}_{number:02}.png"
+        picture.save(file)
+        files.append(file)
+    return files
+
+
+def letter(file: Path) -> str:
+    return file.name[0]
+
+
+def letters(file: Path) -> list:
+    return [name for name, bit in zip("xyz", f"{number_of(file) % 8:03b}", strict=True) if bit == "1"]
+
+
+def holds(file: Path) -> list:
+    return [int(name in letters(file)) for name in "xyz"]
+
+
+def number_of(file: Path) -> int:
+    return int(file.stem[2:])
+
+
+def brightness(file: Path) -> float:
+    return number_of(file) / N
+
+
+# Without annotations: fastai casts to what a getter says it returns.
+def three_numbers(file):
+    return torch.tensor([1.0, 2.0, 3.0]) * number_of(file)
+
+
+def points(file):
+    return torch.tensor([[10.0, 20.0], [5.0, 7.0]]) + number_of(file) / 10
+
+
+def box(file):
+    return [[1.0, 2.0, 20.0, 22.0]]
+
+
+def box_classes(file):
+    return [letter(file)]
+
+
+def mask(file):
+    return fastai.PILMask(Image.fromarray((np.asarray(Image.open(file))[..., 0] > 128).astype(np.uint8)))
+
+
+def same_picture(file):
+    return file
+
+
+class LogPrice(fastai.Transform):  # type: ignore[misc]
+    """A target in other units: learnt as a logarithm, answered as itself."""
+
+    def encodes(self, price):
+        return torch.log1p(torch.tensor(float(price)))
+
+    def decodes(self, logarithm):
+        return torch.expm1(logarithm)
+
+
+def body(channels: int = 3, width: int = 8) -> nn.Sequential:
+    return nn.Sequential(fastai.ConvLayer(channels, width, stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def network(outputs: int, channels: int = 3) -> nn.Module:
+    return nn.Sequential(*body(channels), nn.Linear(8, outputs))
+
+
+class Cosine(nn.Module):
+    """A head that knows angles only, with weights of its own."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, width))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return 10 * functional.linear(functional.normalize(features), functional.normalize(self.weight))
+
+
+class FunctionalHead(nn.Module):
+    """A model whose last weights no layer of its own is run with."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.body = body()
+        self.weight = nn.Parameter(torch.randn(outputs, 8))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return 10 * functional.linear(functional.normalize(self.body(pixels)), functional.normalize(self.weight))
+
+
+class WithHead(nn.Module):
+    """A model with a head of the user's own, as a module in it."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.body = body()
+        self.head = Cosine(8, outputs)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.body(pixels))
+        return logits
+
+
+class Paired(nn.Module):
+    """A model of two pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = body(), nn.Linear(16, 2)
+
+    def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(torch.cat([self.body(one), self.body(other)], 1))
+        return logits
+
+
+class PairTransform(fastai.Transform):  # type: ignore[misc]
+    """The steps of a siamese network: a picture, another, and whether they are alike."""
+
+    def __init__(self, files: list) -> None:
+        self.files = files
+
+    def encodes(self, file):
+        images = [
+            fastai.TensorImage(fastai.image2tensor(fastai.PILImage.create(one).resize((32, 32))))
+            for one in (file, self.files[0])
+        ]
+        return fastai.fastuple(*images, torch.tensor(int(letter(file) == letter(self.files[0]))))
+
+
+def loaders(blocks: tuple, get_y: Any, **options: Any) -> Any:
+    options = {"item_tfms": fastai.Resize(32)} | options
+    block = fastai.DataBlock(blocks=blocks, get_y=get_y, splitter=fastai.RandomSplitter(seed=0), **options)
+    return block.dataloaders(pictures(), bs=16, num_workers=0)
+
+
+def predict(learner: Any, file: Path) -> Answer:
+    """What `Learner.predict` answers."""
+    with learner.no_bar():
+        decoded, _, numbers = learner.predict(file)
+    return decoded, numbers.tolist()
+
+
+def by_definition_of(activation: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Any, Path], Answer]:
+    """What an answer is where the loss is PyTorch's own: `Learner.predict` returns raw outputs for it."""
+
+    def answer(learner: Any, file: Path) -> Answer:
+        raw = torch.tensor(predict(learner, file)[1])
+        return learner.dls.vocab[int(raw.argmax())], activation(raw).tolist()
+
+    return answer
+
+
+def exported(
+    target: Any,
+    get_y: Any,
+    model: Callable[[], nn.Module],
+    *,
+    image: Any = fastai.ImageBlock,
+    loss: Any = None,
+    answer: Callable[[Any, Path], Answer] = predict,
+    **options: Any,
+) -> Exported:
+    learner = fastai.Learner(loaders((image, target), get_y, **options), model(), loss_func=loss)
+    return Exported(train(learner), [raw_image(file) for file in pictures()], pictures(), answer)
+
+
+def one_class(model: Callable[[], nn.Module], **options: Any) -> Exported:
+    """Pictures of one class of two, by a model of any kind."""
+    return exported(fastai.CategoryBlock, letter, model, **options)
+
+
+def usual() -> Exported:
+    """What the tutorials make, with fastai's own head."""
+    options = {"batch_tfms": [*fastai.aug_transforms(), fastai.Normalize.from_stats(*fastai.imagenet_stats)]}
+    data = loaders((fastai.ImageBlock, fastai.CategoryBlock), letter, **options)
+    learner = fastai.vision_learner(data, fastai.models.squeezenet1_1, pretrained=False, metrics=fastai.accuracy)
+    return Exported(train(learner), [raw_image(file) for file in pictures()], pictures(), predict)
+
+
+def mixed_up() -> Exported:
+    made = one_class(lambda: network(2), loss=fastai.LabelSmoothingCrossEntropyFlat())
+    made.learner.add_cb(fastai.MixUp())
+    train(made.learner)
+    return made
+
+
+def half_precision() -> Exported:
+    made = one_class(lambda: network(2))
+    made.learner.to_fp16()
+    train(made.learner)
+    return made
+
+
+def scaled_points(size: Any) -> Exported:
+    return exported(
+        fastai.PointBlock,
+        points,
+        lambda: nn.Sequential(network(4), nn.Tanh()),
+        loss=fastai.MSELossFlat(),
+        item_tfms=fastai.Resize(size),
+    )
+
+
+SERVED = (
+    Served("picture → one class", "ImageBlock, CategoryBlock; `vision_learner`", usual),
+    Served(
+        "grey picture → one class",
+        "ImageBlock(PILImageBW), CategoryBlock",
+        lambda: one_class(lambda: network(2, 1), image=fastai.ImageBlock(fastai.PILImageBW)),
+    ),
+    Served("picture → one class, trained with MixUp and label smoothing", "ImageBlock, CategoryBlock", mixed_up),
+    Served("picture → one class, trained in half precision", "ImageBlock, CategoryBlock", half_precision),
+    Served(
+        "picture → one class, focal loss",
+        "ImageBlock, CategoryBlock",
+        lambda: one_class(lambda: network(2), loss=fastai.FocalLossFlat()),
+    ),
+    Served(
+        "picture → one class, PyTorch's cross-entropy",
+        "ImageBlock, CategoryBlock; `nn.CrossEntropyLoss()`",
+        lambda: one_class(
+            lambda: network(2),
+            loss=nn.CrossEntropyLoss(),
+            answer=by_definition_of(lambda raw: raw.softmax(0)),
+        ),
+        note="`learn.predict` returns raw outputs here; the answer is PyTorch's definition of that loss",
+    ),
+    Served(
+        "picture → one class, PyTorch's negative log-likelihood",
+        "ImageBlock, CategoryBlock; `nn.NLLLoss()`",
+        lambda: one_class(
+            lambda: nn.Sequential(network(2), nn.LogSoftmax(-1)),
+            loss=nn.NLLLoss(),
+            answer=by_definition_of(torch.exp),
+        ),
+        note="as the line above",
+    ),
+    Served(
+        "picture → several classes",
+        "ImageBlock, MultiCategoryBlock",
+        lambda: exported(fastai.MultiCategoryBlock, letters, lambda: network(3)),
+    ),
+    Served(
+        "picture → several classes, already encoded",
+        "ImageBlock, MultiCategoryBlock(encoded=True)",
+        lambda: exported(
+            fastai.MultiCategoryBlock(encoded=True, vocab=["x", "y", "z"]),
+            holds,
+            lambda: network(3),
+            loss=fastai.BCEWithLogitsLossFlat(thresh=0.4),
+        ),
+    ),
+    Served(
+        "picture → a number",
+        "ImageBlock, RegressionBlock",
+        lambda: exported(fastai.RegressionBlock, brightness, lambda: network(1)),
+    ),
+    Served(
+        "picture → several numbers",
+        "ImageBlock, RegressionBlock(n_out=3)",
+        lambda: exported(fastai.RegressionBlock(n_out=3), three_numbers, lambda: network(3)),
+    ),
+    Served(
+        "picture → points",
+        "ImageBlock, PointBlock",
+        lambda: scaled_points(32),
+        note="in pixels of the resized picture, as `learn.predict` gives them",
+    ),
+    Served("picture, not square → points", "ImageBlock, PointBlock", lambda: scaled_points((24, 40))),
+    Served(
+        "picture → a target with a decoding of your own",
+        "ImageBlock, TransformBlock(type_tfms=[…])",
+        lambda: exported(
+            fastai.TransformBlock(type_tfms=[LogPrice()]), brightness, lambda: network(1), loss=fastai.MSELossFlat()
+        ),
+    ),
+    Served(
+        "picture → one class, cosine head",
+        "ImageBlock, CategoryBlock",
+        lambda: one_class(lambda: nn.Sequential(*body(), Cosine(8, 2))),
+        embedding="Cosine",
+    ),
+    Served(
+        "picture → one class, a head module of your own",
+        "ImageBlock, CategoryBlock",
+        lambda: one_class(lambda: WithHead(2)),
+        embedding="Cosine",
+    ),
+    Served(
+        "picture → one class, a head that is a function",
+        "ImageBlock, CategoryBlock",
+        lambda: one_class(lambda: FunctionalHead(2)),
+        embedding="Flatten",
+    ),
+    Served(
+        "picture → one class, convolutions only",
+        "ImageBlock, CategoryBlock",
+        lambda: one_class(
+            lambda: nn.Sequential(
+                fastai.ConvLayer(3, 8, stride=2), nn.Conv2d(8, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            ),
+        ),
+        embedding="Conv2d",
+    ),
+)
+
+
+def _learner(blocks: tuple, get_y: Any, model: nn.Module, loss: Any, **options: Any) -> Any:
+    return fastai.Learner(loaders(blocks, get_y, **options), model, loss_func=loss)
+
+
+def _segmentation() -> Any:
+    data = loaders((fastai.ImageBlock, fastai.MaskBlock(codes=["background", "thing"])), mask)
+    return fastai.unet_learner(data, fastai.resnet18, pretrained=False, n_out=2)
+
+
+def _siamese() -> Any:
+    files = pictures()
+    items = fastai.TfmdLists(files, PairTransform(files), splits=fastai.RandomSplitter(seed=0)(files))
+    data = items.dataloaders(bs=16, after_batch=[fastai.IntToFloatTensor], num_workers=0)
+    return fastai.Learner(data, Paired(), loss_func=fastai.CrossEntropyLossFlat())
+
+
+def array_of(file):
+    return fastai.TensorImage(fastai.image2tensor(Image.open(file).resize((32, 32)))).float()
+
+
+def _own_loss(outputs, targets):
+    return functional.cross_entropy(outputs, targets)
+
+
+REFUSED = (
+    Refused(
+        "picture → mask",
+        "ImageBlock, MaskBlock; `unet_learner`",
+        _segmentation,
+        "Tidegate does not serve segmentation: this learner predicts a mask",
+    ),
+    Refused(
+        "picture → boxes",
+        "ImageBlock, BBoxBlock, BBoxLblBlock",
+        lambda: _learner(
+            (fastai.ImageBlock, fastai.BBoxBlock, fastai.BBoxLblBlock),
+            [box, box_classes],
+            network(6),
+            fastai.MSELossFlat(),
+            n_inp=1,
+        ),
+        "Tidegate does not serve object detection: this learner predicts boxes",
+    ),
+    Refused(
+        "picture → picture",
+        "ImageBlock, ImageBlock",
+        lambda: _learner(
+            (fastai.ImageBlock, fastai.ImageBlock), same_picture, nn.Conv2d(3, 3, 3, padding=1), fastai.MSELossFlat()
+        ),
+        "Tidegate does not serve image generation: this learner predicts a picture",
+    ),
+    Refused(
+        "two pictures → one class",
+        "ImageBlock, ImageBlock, CategoryBlock",
+        lambda: _learner(
+            (fastai.ImageBlock, fastai.ImageBlock, fastai.CategoryBlock),
+            letter,
+            Paired(),
+            fastai.CrossEntropyLossFlat(),
+            n_inp=2,
+            get_x=[same_picture, same_picture],
+        ),
+        "Tidegate does not serve several inputs at once: this learner takes 2 (picture, picture)",
+    ),
+    Refused(
+        "array → one class",
+        "TransformBlock(type_tfms=[…]), CategoryBlock",
+        lambda: _learner(
+            (fastai.TransformBlock(type_tfms=[array_of]), fastai.CategoryBlock),
+            letter,
+            network(2),
+            fastai.CrossEntropyLossFlat(),
+            item_tfms=None,
+        ),
+        "Tidegate does not serve inputs of this kind: this learner's steps (array_of)",
+    ),
+    Refused(
+        "siamese pictures",
+        "TfmdLists with a transform of your own",
+        _siamese,
+        "Tidegate does not serve data sets of your own: this learner's data is a TfmdLists",
+    ),
+    Refused(
+        "picture → a class and a number",
+        "ImageBlock, CategoryBlock, RegressionBlock",
+        lambda: _learner(
+            (fastai.ImageBlock, fastai.CategoryBlock, fastai.RegressionBlock),
+            [letter, brightness],
+            network(3),
+            fastai.MSELossFlat(),
+            n_inp=1,
+        ),
+        "Tidegate does not serve several targets at once: this learner predicts 2 (class, numbers)",
+    ),
+    Refused(
+        "picture → two classes of two kinds",
+        "ImageBlock, CategoryBlock, CategoryBlock",
+        lambda: _learner(
+            (fastai.ImageBlock, fastai.CategoryBlock, fastai.CategoryBlock),
+            [letter, letter],
+            network(4),
+            fastai.MSELossFlat(),
+            n_inp=1,
+        ),
+        "Tidegate does not serve several targets at once: this learner predicts 2 (class, class)",
+    ),
+    Refused(
+        "pictures without a target",
+        "ImageBlock",
+        lambda: _learner((fastai.ImageBlock,), None, network(2), fastai.MSELossFlat(), n_inp=1),
+        "Tidegate does not serve learners without a target",
+    ),
+    Refused(
+        "picture → one of two classes, with one output",
+        "ImageBlock, CategoryBlock; `BCEWithLogitsLossFlat()`",
+        lambda: _learner((fastai.ImageBlock, fastai.CategoryBlock), letter, network(1), fastai.BCEWithLogitsLossFlat()),
+        "The model returns 1 number for an input, and the target has 2 classes (a, b)",
+    ),
+    Refused(
+        "picture → one class, a loss function of your own",
+        "ImageBlock, CategoryBlock; `def my_loss(…)`",
+        lambda: _learner((fastai.ImageBlock, fastai.CategoryBlock), letter, network(2), _own_loss),
+        "The target is one class, and the loss function _own_loss does not say",
+    ),
+)
