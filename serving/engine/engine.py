@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -60,12 +60,12 @@ class Engine:
                 f"The model fails on a plain {self.adapter.application} input: {type(error).__name__}: {error}. "
                 "Does `learn.predict` work on this learner?"
             ) from error
-        self.task = task_of(loaded.learner, target, self.adapter.decode_targets, logits.shape[1], model_inputs)
+        self.task = task_of(loaded.learner, target, self.adapter.decode_targets, logits, model_inputs)
         self.embedding_layer, self.embedding_note = self._with_embedding.layer, self._with_embedding.note
         self.dimension = embedding.shape[1]
         first = self.task.outputs(logits, embedding, lambda: model_inputs).predictions[0]
         # Of an answer that holds numbers: () for one of them.
-        self.prediction_shape = () if self.task.classes else np.shape(first)
+        self.prediction_shape = () if self.task.classes else np.shape(cast(npt.ArrayLike, first))
         self.head = (
             head_weights(self._model, self._with_embedding.layer, embedding, logits)
             if isinstance(self._with_embedding, WithEmbedding)

@@ -74,10 +74,12 @@ class Recorder:
 
 
 def prediction_of(text: str, task: Task) -> Prediction:
-    """A prediction as it was answered, from what the record keeps; see `text_of`."""
+    """A prediction as it was answered, from what the record keeps; of a mask the shares alone. See `text_of`."""
     return text if isinstance(task, SingleLabel) else cast(Prediction, orjson.loads(text))
 
 
 def text_of(prediction: Prediction) -> str:
-    """A prediction as the record keeps it: a class as it is, numbers and lists as JSON."""
-    return prediction if isinstance(prediction, str) else orjson.dumps(prediction).decode()
+    """A prediction as the record keeps it: a class as it is, numbers and lists as JSON, of a mask the share of each class."""
+    if isinstance(prediction, str):
+        return prediction
+    return orjson.dumps(prediction["shares"] if isinstance(prediction, dict) else prediction).decode()

@@ -17,8 +17,8 @@ Step = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Activation:
-    """`activate` turns raw outputs `(n, c)` into probabilities or numbers, `decide` those into class indices `(n,)`, classes
-    that hold `(n, c)`, or numbers. `loss` is the function's name, for people."""
+    """`activate` turns raw outputs `(n, c, …)` into probabilities or numbers, `decide` those into class indices `(n, …)`,
+    classes that hold `(n, c)`, or numbers. `loss` is the function's name, for people."""
 
     activate: Step
     decide: Step
@@ -50,11 +50,12 @@ def _unchanged(outputs: torch.Tensor) -> torch.Tensor:
 
 
 def _softmax(outputs: torch.Tensor) -> torch.Tensor:
-    return outputs.softmax(dim=-1)
+    # PyTorch's losses have the classes along the second dimension, for masks as well.
+    return outputs.softmax(dim=1)
 
 
 def _largest(activated: torch.Tensor) -> torch.Tensor:
-    return activated.argmax(dim=-1)
+    return activated.argmax(dim=1)
 
 
 def _above_half(activated: torch.Tensor) -> torch.Tensor:

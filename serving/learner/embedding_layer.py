@@ -26,7 +26,9 @@ def find_embedding_layer(model: nn.Module, arguments: tuple[Any, ...], layer: st
     """The layer whose input is the embedding.
 
     By default it is the layer with weights that is run last, nearly always the linear one that makes the logits. Where
-    a function of the model's own uses the last weights, it is the last layer that is run before.
+    a function of the model's own uses the last weights, it is the last layer that is run before. Of a model that makes
+    masks it is the layer after the encoder: in fastai's U-Net by its place, elsewhere the last of the layers that are
+    given the smallest map.
 
     Args:
         model: in evaluation mode.
@@ -41,6 +43,8 @@ def find_embedding_layer(model: nn.Module, arguments: tuple[Any, ...], layer: st
         logits = model(*(torch.cat([argument[:1]] * _PROBE_ROWS) for argument in arguments))
     if layer is not None:
         return EmbeddingLayer(_checked_choice(model, layer, watched.run))
+    if are_maps(logits) and watched.layers:
+        return _after_the_encoder(model, watched)
     weighted = [name for name in watched.layers if _has_weights(model.get_submodule(name))]
     if weighted and (watched.made_width(weighted[-1], logits) or not _has_weights_of_no_layer(model, watched.run)):
         return _found(model, weighted[-1], "the last layer with weights")
@@ -65,6 +69,24 @@ def _checked_choice(model: nn.Module, layer: str, run: list[str]) -> str:
     return layer
 
 
+def are_maps(logits: Any) -> bool:
+    """Whether a model returned a map for each class, `(n, c, height, width)`."""
+    return isinstance(logits, torch.Tensor) and logits.ndim == 4 and logits.shape[2] * logits.shape[3] > 1
+
+
+def _after_the_encoder(model: nn.Module, watched: "_Watched") -> EmbeddingLayer:
+    if type(model).__name__ == "DynamicUnet" and "layers.1" in watched.layers:
+        return EmbeddingLayer("layers.1")
+    smallest = min(watched.area_given(name) for name in watched.layers)
+    name = [name for name in watched.layers if watched.area_given(name) == smallest][-1]
+    kind = type(model.get_submodule(name)).__name__
+    return EmbeddingLayer(
+        name,
+        f"The embedding is the input of {name} ({kind}), the last of the layers that are given the smallest map. Name "
+        "another with --embedding-layer.",
+    )
+
+
 def _found(model: nn.Module, name: str, reason: str) -> EmbeddingLayer:
     layer = model.get_submodule(name)
     if isinstance(layer, nn.Linear):
@@ -85,6 +107,7 @@ class _Watched:
 
     def __init__(self, model: nn.Module) -> None:
         self._modules = {name: module for name, module in model.named_modules() if name}
+        self._input_shapes: dict[str, torch.Size] = {}
         self._output_shapes: dict[str, torch.Size] = {}
         self.run: list[str] = []
 
@@ -101,12 +124,17 @@ class _Watched:
         width = 1 if first.ndim == 1 else first.shape[1]
         return width in (shape[1], shape[-1]) if len(shape) == 3 else width == (shape[1] if len(shape) > 1 else 1)
 
+    def area_given(self, name: str) -> int:
+        """How many pixels the map has that a layer is given; 1 for a vector."""
+        return self._input_shapes[name][2:].numel()
+
     def __enter__(self) -> None:
         def note_input(name: str, inputs: tuple[Any, ...]) -> None:
             if _has_rows(inputs):
                 if name in self.run:
                     self.run.remove(name)
                 self.run.append(name)
+                self._input_shapes[name] = inputs[0].shape
 
         def note_output(name: str, output: Any) -> None:
             if isinstance(output, torch.Tensor):

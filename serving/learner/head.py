@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from serving.learner.embedding_layer import find_embedding_layer
+from serving.learner.embedding_layer import are_maps, find_embedding_layer
 
 Floats = npt.NDArray[np.float64]
 
@@ -17,7 +17,8 @@ class LayerNotRunError(RuntimeError):
 
 
 class WithEmbedding(nn.Module):
-    """A model that returns its logits `(n, c)` and the input of one of its layers, the embedding `(n, d)`.
+    """A model that returns its logits `(n, c)`, of masks `(n, c, height, width)`, and the input of one of its layers, the
+    embedding `(n, d)`.
 
     Args:
         model: any model.
@@ -46,7 +47,7 @@ class WithEmbedding(nn.Module):
         embedding, self._embedding = self._embedding, None
         if embedding is None:
             raise LayerNotRunError(f"the layer {self.layer} was not run")
-        return _one_row_each(logits), _one_vector_each(embedding)
+        return _rows_or_maps(logits), _one_vector_each(embedding)
 
     def remove(self) -> None:
         """Take the hook off the model, which is then as it was."""
@@ -110,7 +111,9 @@ def head_weights(
     return (weights, bias) if np.allclose(embedding @ weights.T + bias, logits, rtol=1e-3, atol=1e-3) else None
 
 
-def _one_row_each(logits: torch.Tensor) -> torch.Tensor:
+def _rows_or_maps(logits: torch.Tensor) -> torch.Tensor:
+    if are_maps(logits):
+        return logits
     return logits[:, None] if logits.ndim == 1 else logits.flatten(1)
 
 

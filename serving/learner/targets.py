@@ -7,7 +7,7 @@ import numpy as np
 
 from store.errors import BadLearner
 
-TargetKind = Literal["one class", "several classes", "numbers"]
+TargetKind = Literal["one class", "several classes", "numbers", "mask"]
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,16 @@ def _target_of_blocks(learner: Any, dataset: Any) -> Target:
         _refuse_by_type(kind)
     if len(targets) > 1:
         raise _several_targets_error([_plain_name(kind) for kind in target_types])
-    return _target_of_steps(targets[0].tfms.fs, target_types[0])
+    return _target_of_steps(learner, targets[0].tfms.fs, target_types[0])
 
 
-def _target_of_steps(steps: Any, kind: type | None) -> Target:
-    from fastai.torch_core import TensorMultiCategory
+def _target_of_steps(learner: Any, steps: Any, kind: type | None) -> Target:
+    from fastai.torch_core import TensorMask, TensorMultiCategory
+    from fastai.vision.core import AddMaskCodes, PILMask
 
+    if kind is not None and issubclass(kind, TensorMask | PILMask):
+        codes = next((step.codes for step in learner.dls.valid.after_item.fs if isinstance(step, AddMaskCodes)), None)
+        return Target("mask", [] if codes is None else _checked_classes(codes))
     vocabulary = next((step.vocab for step in steps if getattr(step, "vocab", None)), None)
     if vocabulary is None:
         return Target("numbers", [])
@@ -111,10 +115,8 @@ def _refuse_by_type(kind: type | None) -> None:
     from fastai.torch_core import TensorImageBase, TensorMask
     from fastai.vision.core import PILBase, PILMask, TensorBBox
 
-    if kind is None:
+    if kind is None or issubclass(kind, TensorMask | PILMask):
         return
-    if issubclass(kind, TensorMask | PILMask):
-        raise _not_served_error("segmentation", "this learner predicts a mask, a class for each pixel")
     if issubclass(kind, TensorBBox):
         raise _not_served_error("object detection", "this learner predicts boxes")
     if issubclass(kind, TensorImageBase | PILBase):

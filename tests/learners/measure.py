@@ -1,10 +1,13 @@
 """What Tidegate makes of each kind of learner: how exactly it is answered, or why it is refused."""
 
+import base64
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from serving.engine.engine import Engine
 from serving.learner.decoding import as_prediction, same_prediction
@@ -45,10 +48,13 @@ def measure(kind: Served, folder: Path) -> Exactness:
             outputs = engine.predict(made.raws[start : start + size])
             numbers = outputs.logits if outputs.probabilities is None else outputs.probabilities
             for row, (target, own_numbers) in enumerate(expected[start : start + size]):
-                largest = max(largest, float(np.abs(numbers[row] - np.asarray(own_numbers)).max()))
-                own = as_prediction(target, of_classes=bool(engine.task.classes))
-                if not same_prediction(outputs.predictions[row], own):
-                    differing.append((outputs.predictions[row], own))
+                own, found = _comparable(target, outputs.predictions[row], engine)
+                if not same_prediction(found, own):
+                    differing.append((found, own))
+                own_array = np.asarray(own_numbers)
+                # Of a mask there are the probabilities of each pixel; what is answered is their mean.
+                own_array = own_array if own_array.ndim == 1 else own_array.mean(axis=(1, 2))
+                largest = max(largest, float(np.abs(numbers[row] - own_array).max()))
     return Exactness(largest, differing, _embedding_of(engine))
 
 
@@ -59,6 +65,13 @@ def refusal(kind: Refused, folder: Path) -> str:
     except BadLearner as error:
         return str(error)
     return "it was not refused"
+
+
+def _comparable(target: Any, found: Any, engine: Engine) -> tuple[Any, Any]:
+    """What a learner predicted, and what a gateway answered, in the same form."""
+    if isinstance(found, dict):
+        return target.tolist(), np.asarray(Image.open(io.BytesIO(base64.b64decode(found["mask"])))).tolist()
+    return as_prediction(target, of_classes=bool(engine.task.classes)), found
 
 
 def _embedding_of(engine: Engine) -> str:

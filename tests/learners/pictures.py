@@ -20,6 +20,7 @@ declare_missing_operators()
 from fastai.vision import all as fastai  # noqa: E402 - torchvision needs the line before
 
 N = 40
+CODES = ["background", "thing"]
 
 
 @cache
@@ -237,6 +238,23 @@ def scaled_points(size: Any) -> Exported:
     )
 
 
+def u_net() -> Exported:
+    data = loaders((fastai.ImageBlock, fastai.MaskBlock(codes=CODES)), mask)
+    learner = fastai.unet_learner(data, fastai.resnet18, pretrained=False, n_out=2)
+    return Exported(train(learner), [raw_image(file) for file in pictures()], pictures(), predict)
+
+
+def convolutional_masks(size: Any = 32, loss: Any = None) -> Exported:
+    """Masks of three classes without names, by a small network."""
+    return exported(
+        fastai.MaskBlock,
+        mask,
+        lambda: nn.Sequential(fastai.ConvLayer(3, 8), fastai.ConvLayer(8, 8), nn.Conv2d(8, 3, 1)),
+        loss=loss or fastai.FocalLossFlat(axis=1),
+        item_tfms=fastai.Resize(size),
+    )
+
+
 SERVED = (
     Served("picture → one class", "ImageBlock, CategoryBlock; `vision_learner`", usual),
     Served(
@@ -311,6 +329,19 @@ SERVED = (
         ),
     ),
     Served(
+        "picture → mask",
+        "ImageBlock, MaskBlock(codes=[…]); `unet_learner`",
+        u_net,
+        embedding="BatchNorm2d",
+        note="a PNG of class indices; the embedding is what the encoder makes, averaged over its pixels",
+    ),
+    Served(
+        "picture, not square → mask of classes without names",
+        "ImageBlock, MaskBlock",
+        lambda: convolutional_masks((24, 40)),
+        embedding="Conv2d",
+    ),
+    Served(
         "picture → one class, cosine head",
         "ImageBlock, CategoryBlock",
         lambda: one_class(lambda: nn.Sequential(*body(), Cosine(8, 2))),
@@ -345,11 +376,6 @@ def _learner(blocks: tuple, get_y: Any, model: nn.Module, loss: Any, **options: 
     return fastai.Learner(loaders(blocks, get_y, **options), model, loss_func=loss)
 
 
-def _segmentation() -> Any:
-    data = loaders((fastai.ImageBlock, fastai.MaskBlock(codes=["background", "thing"])), mask)
-    return fastai.unet_learner(data, fastai.resnet18, pretrained=False, n_out=2)
-
-
 def _siamese() -> Any:
     files = pictures()
     items = fastai.TfmdLists(files, PairTransform(files), splits=fastai.RandomSplitter(seed=0)(files))
@@ -367,10 +393,26 @@ def _own_loss(outputs, targets):
 
 REFUSED = (
     Refused(
-        "picture → mask",
-        "ImageBlock, MaskBlock; `unet_learner`",
-        _segmentation,
-        "Tidegate does not serve segmentation: this learner predicts a mask",
+        "picture → mask, with one output for two classes",
+        "ImageBlock, MaskBlock; `BCEWithLogitsLossFlat()`",
+        lambda: _learner(
+            (fastai.ImageBlock, fastai.MaskBlock(codes=CODES)),
+            mask,
+            nn.Sequential(fastai.ConvLayer(3, 8), nn.Conv2d(8, 1, 1)),
+            fastai.BCEWithLogitsLossFlat(),
+        ),
+        "The model returns numbers of shape (1, 32, 32) for a picture, and the target is a mask of 2 classes",
+    ),
+    Refused(
+        "picture → mask, a loss function of your own",
+        "ImageBlock, MaskBlock; `def my_loss(…)`",
+        lambda: _learner(
+            (fastai.ImageBlock, fastai.MaskBlock(codes=CODES)),
+            mask,
+            nn.Sequential(fastai.ConvLayer(3, 8), nn.Conv2d(8, 2, 1)),
+            _own_loss,
+        ),
+        "The target is a mask, and the loss function _own_loss does not say",
     ),
     Refused(
         "picture → boxes",
