@@ -13,6 +13,7 @@ from torch import nn
 from serving.engine.backends import Backend, Program
 from serving.engine.backends.eager import Eager, fold
 from serving.learner.adapters import Adapter, Collated, Item, Limits, adapter_of
+from serving.learner.callbacks import check_callbacks
 from serving.learner.head import DotProduct, WithEmbedding, head_weights, with_embedding
 from serving.learner.loading import LoadedLearner, load
 from serving.learner.outputs import Outputs
@@ -60,6 +61,7 @@ class Engine:
                 f"The model fails on a plain {self.adapter.application} input: {type(error).__name__}: {error}. "
                 "Does `learn.predict` work on this learner?"
             ) from error
+        check_callbacks(loaded.learner, model_inputs, logits)
         self.task = task_of(loaded.learner, target, self.adapter.decode_targets, logits, model_inputs)
         self.embedding_layer, self.embedding_note = self._with_embedding.layer, self._with_embedding.note
         self.dimension = embedding.shape[1]

@@ -12,12 +12,13 @@ from PIL import Image
 from serving.engine.engine import Engine
 from serving.learner.decoding import as_prediction, same_prediction
 from serving.learner.loading import load
+from serving.profiling.notebook import profile_learner
 from store.errors import BadLearner
-from tests.learners import pictures, tables, texts
+from tests.learners import pictures, refused_pictures, tables, texts
 from tests.learners.case import Exported, Refused, Served, export
 
 SERVED: tuple[Served, ...] = (*pictures.SERVED, *tables.SERVED, *texts.SERVED)
-REFUSED: tuple[Refused, ...] = (*pictures.REFUSED, *tables.REFUSED, *texts.REFUSED)
+REFUSED: tuple[Refused, ...] = (*refused_pictures.REFUSED, *tables.REFUSED, *texts.REFUSED)
 INPUTS = 8
 
 
@@ -26,12 +27,14 @@ class Exactness:
     """How a learner is answered.
 
     `largest_difference` is that of a probability or a number; `differing` are predictions that are not the learner's, each
-    with the learner's; `embedding` is the layer whose input the embedding is, by type.
+    with the learner's; `embedding` is the layer whose input the embedding is, by type. `same_layer_in_reference`
+    says whether a profile made where the learner was trained is of that layer.
     """
 
     largest_difference: float
     differing: list[tuple[Any, Any]]
     embedding: str
+    same_layer_in_reference: bool
 
 
 def measure(kind: Served, folder: Path) -> Exactness:
@@ -55,7 +58,9 @@ def measure(kind: Served, folder: Path) -> Exactness:
                 # Of a mask there are the probabilities of each pixel; what is answered is their mean.
                 own_array = own_array if own_array.ndim == 1 else own_array.mean(axis=(1, 2))
                 largest = max(largest, float(np.abs(numbers[row] - own_array).max()))
-    return Exactness(largest, differing, _embedding_of(engine))
+    origin = profile_learner(made.learner).origin
+    same_layer = origin is not None and origin.embedding_layer == engine.embedding_layer
+    return Exactness(largest, differing, _embedding_of(engine), same_layer)
 
 
 def refusal(kind: Refused, folder: Path) -> str:

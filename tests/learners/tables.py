@@ -4,15 +4,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from fastai.collab import CollabDataLoaders, collab_learner
+from fastai.tabular import all as fastai
 
 from serving.learner.adapters.tabular import raw_row
-from serving.learner.torchvision_operators import declare_missing_operators
 from serving.profiling.labelled_data import plain_rows
 from tests.learners.case import Answer, Exported, Refused, Served, train
-
-declare_missing_operators()
-from fastai.collab import CollabDataLoaders, collab_learner  # noqa: E402 - torchvision needs the line before
-from fastai.tabular import all as fastai  # noqa: E402
 
 N = 120
 TARGETS = ["kind", "number", "sold", "price", "weight", "wet", "new"]

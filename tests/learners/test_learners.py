@@ -19,11 +19,12 @@ TOLERANCE = 1e-4
 
 
 @pytest.mark.parametrize("kind", SERVED, ids=lambda kind: kind.name)
-def test_a_learner_is_answered_as_it_answers_itself(kind: Served, tmp_path: Path) -> None:
+def test_a_learner_is_profiled_and_answered_as_it_answers_itself(kind: Served, tmp_path: Path) -> None:
     exactness = measure(kind, tmp_path)
     assert exactness.differing == []
     assert exactness.largest_difference <= TOLERANCE
     assert exactness.embedding == kind.embedding
+    assert exactness.same_layer_in_reference
 
 
 @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.name)

@@ -4,13 +4,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from fastai.text import all as fastai
 
 from serving.learner.adapters.text import raw_text
-from serving.learner.torchvision_operators import declare_missing_operators
 from tests.learners.case import Answer, Exported, Refused, Served, train
-
-declare_missing_operators()
-from fastai.text import all as fastai  # noqa: E402 - torchvision needs the line before
 
 N = 60
 SMALL: dict[str, int] = {"n_hid": 20, "n_layers": 1, "emb_sz": 12}
