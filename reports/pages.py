@@ -8,6 +8,7 @@ from monitor.overview.alerts import AlertsOverview
 from monitor.overview.model import ModelOverview
 from monitor.overview.runs import RunList
 from monitor.overview.versions import ModelList, ServedModel
+from reports.masks import mask_colour
 from reports.render import page
 from store.repositories.models import ModelRecord
 
@@ -86,7 +87,8 @@ def try_it(model: ModelRecord, form: TryForm, outcome: TryOutcome | None = None)
         outcome: what became of what was sent, if something was.
     """
     outcome = outcome or TryOutcome()
-    shares = sorted(zip(model.classes, outcome.probabilities or [], strict=False), key=lambda pair: -pair[1])
+    colours = [mask_colour(index) if model.task == "segmentation" else None for index in range(len(model.classes))]
+    shares = sorted(zip(model.classes, outcome.probabilities or [], colours, strict=False), key=lambda share: -share[1])
     return page(
         "try.html",
         here="/try",

@@ -37,10 +37,12 @@ class Ood:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer. `probabilities` are by class, None where numbers are predicted; `ood` is None without a reference."""
+    """One answer. `prediction` is a class, several, numbers, or of a mask what the API's documentation says;
+    `probabilities` are by class, None where numbers are predicted; `ood` is None without a reference.
+    """
 
     id: uuid.UUID
-    prediction: str | float | list[str] | list[float]
+    prediction: str | float | list[str] | list[float] | list[list[float]] | dict[str, Any]
     probabilities: dict[str, float] | None
     confidence: float | None
     ood: Ood | None

@@ -23,7 +23,8 @@ class ServingSettings(BaseModel):
     )
     device: str = Field("auto", description='where models run: "cpu", "cuda", or "auto" for the GPU where there is one')
     embedding_layer: str | None = Field(
-        None, description="the layer whose input is the embedding; by default the linear layer that is run last"
+        None,
+        description="the layer whose input is the embedding; by default the reference's, or the last layer with weights",
     )
     decode_threads: int | None = Field(
         None, ge=0, description="threads that decode inputs beside the forward pass; by default chosen by measuring"

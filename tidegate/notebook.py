@@ -14,7 +14,12 @@ from tidegate.progress import track
 
 
 def profile(
-    learner: Any, export: str | Path | None = None, *, alpha: float = DEFAULT_ALPHA, seed: int = 0
+    learner: Any,
+    export: str | Path | None = None,
+    *,
+    embedding_layer: str | None = None,
+    alpha: float = DEFAULT_ALPHA,
+    seed: int = 0,
 ) -> Reference:
     """The reference of a learner that still has its data: `profile(learn).save("digits.reference")`.
 
@@ -23,6 +28,8 @@ def profile(
     Args:
         learner: a trained fastai learner.
         export: the file that `learn.export()` wrote, if it is not `learn.path/"export.pkl"`.
+        embedding_layer: the layer whose input is the embedding, by the name `learn.model.named_modules()` gives it; by
+            default the last layer with weights. Gateways take it from the reference.
         alpha: share of in-domain inputs that may be flagged.
         seed: of all randomness.
 
@@ -33,7 +40,7 @@ def profile(
     from serving.profiling.notebook import profile_learner
 
     path = None if export is None else Path(export)
-    reference = profile_learner(learner, path, alpha=alpha, seed=seed, track=track)
+    reference = profile_learner(learner, path, embedding_layer=embedding_layer, alpha=alpha, seed=seed, track=track)
     for warning in reference.warnings:
         print(f"note: {warning}")  # noqa: T201
     return reference

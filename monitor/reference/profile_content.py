@@ -22,7 +22,8 @@ class Origin:
     """Where a reference comes from.
 
     `learner_sha256` is the hash of the exported file, None when it was made from a learner in memory that had not been
-    exported; `weights_sha256` is the hash of its weights.
+    exported; `weights_sha256` is the hash of its weights. `embedding_layer` is the layer whose input the embeddings are,
+    None in references made before it was kept.
     """
 
     learner_sha256: str | None
@@ -35,6 +36,7 @@ class Origin:
     tidegate_version: str
     calibration_source: str
     accuracy: float | None
+    embedding_layer: str | None = None
 
 
 @dataclass(frozen=True)

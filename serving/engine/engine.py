@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ from torch import nn
 from serving.engine.backends import Backend, Program
 from serving.engine.backends.eager import Eager, fold
 from serving.learner.adapters import Adapter, Collated, Item, Limits, adapter_of
+from serving.learner.callbacks import check_callbacks
 from serving.learner.head import DotProduct, WithEmbedding, head_weights, with_embedding
 from serving.learner.loading import LoadedLearner, load
 from serving.learner.outputs import Outputs
+from serving.learner.targets import target_of
 from serving.learner.tasks import task_of
 from serving.settings import ServingSettings
 from store.errors import BadLearner, BadSettings
@@ -41,29 +43,33 @@ class Engine:
     ) -> None:
         self.loaded = loaded
         self.device = device
+        target = target_of(loaded.learner)
         self.adapter: Adapter = adapter_of(loaded.learner, limits or Limits())
-        self.task = task_of(loaded.learner)
         # One forward pass at a time: models and backends keep what they are doing in themselves.
         self._lock = threading.Lock()
         self._model = loaded.learner.model.eval()
         try:
             collated = self.adapter.collate([self.adapter.decode(self.adapter.examples()[0])])
-            self._with_embedding = with_embedding(
-                self._model, self._apply_graph_steps(collated.arguments), embedding_layer
-            )
+            model_inputs = self._apply_graph_steps(collated.arguments)
+            self._with_embedding = with_embedding(self._model, model_inputs, embedding_layer)
             # The learner's own modules, which other backends are compared with.
             self.own = Eager(self._make_program(self._with_embedding), torch.get_num_threads(), device)
             self.backend: Backend = self.own
-            first = self.run([self.adapter.decode(self.adapter.examples()[0])])
+            logits, embedding = self.own.run(collated.arguments)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise BadLearner(
                 f"The model fails on a plain {self.adapter.application} input: {type(error).__name__}: {error}. "
                 "Does `learn.predict` work on this learner?"
             ) from error
-        self.embedding_layer = self._with_embedding.layer if isinstance(self._with_embedding, WithEmbedding) else "u∘v"
-        self.dimension = first.embedding.shape[1]
+        check_callbacks(loaded.learner, model_inputs, logits)
+        self.task = task_of(loaded.learner, target, self.adapter.decode_targets, logits, model_inputs)
+        self.embedding_layer, self.embedding_note = self._with_embedding.layer, self._with_embedding.note
+        self.dimension = embedding.shape[1]
+        first = self.task.outputs(logits, embedding, lambda: model_inputs).predictions[0]
+        # Of an answer that holds numbers: () for one of them.
+        self.prediction_shape = () if self.task.classes else np.shape(cast(npt.ArrayLike, first))
         self.head = (
-            head_weights(self._model, self._with_embedding.layer, first.embedding, first.logits)
+            head_weights(self._model, self._with_embedding.layer, embedding, logits)
             if isinstance(self._with_embedding, WithEmbedding)
             else None
         )
@@ -76,7 +82,8 @@ class Engine:
         """
         if isinstance(self._with_embedding, DotProduct):
             return self._make_program(self._with_embedding, inputs)
-        return self._make_program(WithEmbedding(fold(self._model), self._with_embedding.layer), inputs)
+        layer = self._with_embedding.layer
+        return self._make_program(WithEmbedding(fold(self._model, layer), layer), inputs)
 
     def run(self, items: Sequence[Item]) -> Outputs:
         """One forward pass over decoded items."""
@@ -86,10 +93,14 @@ class Engine:
         """One forward pass over a collated batch; rows come out in the order of the items."""
         with self._lock:
             logits, embedding = self.backend.run(collated.arguments)
-        if collated.order is not None:
-            original_order = np.argsort(collated.order)
-            logits, embedding = logits[original_order], embedding[original_order]
-        return self.task.outputs(logits, embedding)
+        if collated.order is None:
+            return self.task.outputs(logits, embedding, lambda: self._apply_graph_steps(collated.arguments))
+        original_order = np.argsort(collated.order)
+        return self.task.outputs(
+            logits[original_order],
+            embedding[original_order],
+            lambda: tuple(argument[original_order] for argument in self._apply_graph_steps(collated.arguments)),
+        )
 
     def arguments(self, items: Sequence[Item]) -> list[npt.NDArray[np.float32]]:
         """What the learner's own model is given for items, to compare this machine with another."""

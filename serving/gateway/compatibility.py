@@ -3,7 +3,26 @@
 from monitor.reference.profile import Reference
 from serving.engine.engine import Engine
 from serving.gateway.parity import check_parity
+from serving.settings import ServingSettings
 from store.errors import ModelMismatch
+
+
+def settings_for(reference: Reference | None, settings: ServingSettings) -> ServingSettings:
+    """Settings by which a learner's embedding comes from the layer that its reference was made with.
+
+    Raises:
+        ModelMismatch: the operator names another layer.
+    """
+    layer = None if reference is None or reference.origin is None else reference.origin.embedding_layer
+    if layer is None or settings.embedding_layer == layer:
+        return settings
+    if settings.embedding_layer is not None:
+        raise ModelMismatch(
+            f"The reference was made with the embedding from the layer {layer!r}, and {settings.embedding_layer!r} is asked "
+            f"for. Leave it out, or make the reference again: `tidegate profile export.pkl --data TRAINING_DATA "
+            f"--embedding-layer {settings.embedding_layer}`."
+        )
+    return settings.model_copy(update={"embedding_layer": layer})
 
 
 def check_compatible(engine: Engine, reference: Reference) -> None:

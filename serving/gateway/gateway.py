@@ -16,12 +16,13 @@ from serving.engine.tuning import Trial, cores
 from serving.gateway.compatibility import check_compatible
 from serving.gateway.micro_batcher import BatchingOptions, Job, MicroBatcher
 from serving.gateway.recorded_prediction import CallerGone, GatewayRequest, Ood, Outcome, RecordedPrediction
-from serving.gateway.recorder import ArrivedInput, Recorder
+from serving.gateway.recorder import ArrivedInput, Recorder, prediction_of
 from serving.learner.adapters import Item
-from serving.learner.outputs import Outputs
+from serving.learner.outputs import Outputs, Prediction
+from serving.learner.tasks import Segmentation
 from serving.settings import ServingSettings
 from store.errors import BadInput, TimedOut
-from store.recording.prediction_batch import PredictionBatch
+from store.recording.prediction_batch import PredictionBatch, PredictionRecord
 from store.repositories.models import ModelRecord
 from store.store import Store
 
@@ -150,11 +151,11 @@ class Gateway:
         record = self.store.predictions.get(id_)
         if record is None:
             return None
-        outputs = self.engine.task.outputs(record.logits[None], record.embedding[None])
+        probabilities = self.engine.task.probabilities(record.logits[None])
         return RecordedPrediction(
             id=id_,
-            prediction=outputs.predictions[0],
-            probabilities=None if outputs.probabilities is None else outputs.probabilities[0].tolist(),
+            prediction=self._predicted(record),
+            probabilities=None if probabilities is None else probabilities[0].tolist(),
             confidence=record.confidence,
             ood=None
             if record.flagged is None or record.ood_p_value is None
@@ -162,6 +163,12 @@ class Gateway:
             notes=(),
             stages={},
         )
+
+    def _predicted(self, record: PredictionRecord) -> Prediction:
+        """What was predicted then. A mask is not recorded: it is made again from its input, where that is."""
+        if isinstance(self.engine.task, Segmentation) and record.raw_input is not None:
+            return self.engine.predict([record.raw_input]).predictions[0]
+        return prediction_of(record.prediction, self.engine.task)
 
     def _decode(self, arrived: ArrivedInput) -> Item:
         return self.engine.adapter.decode(arrived.raw)

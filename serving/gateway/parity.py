@@ -18,8 +18,8 @@ _NUMBERS_PER_STEP = 1_024
 _STEPS = {
     "decode": ("decoding and item transforms (Pillow, resize)", 1.0),
     "batch": ("batch transforms (normalisation)", 1e-3),
-    "embedding": ("the model up to its last linear layer", 1e-3),
-    "logits": ("the last linear layer", 1e-3),
+    "embedding": ("the model up to the embedding", 1e-3),
+    "logits": ("the model after the embedding", 1e-3),
     "outputs": ("the activation", TOLERANCE),
 }
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -11,6 +11,7 @@ import orjson
 
 from monitor.reference.scores import Scores
 from serving.learner.outputs import Outputs, Prediction
+from serving.learner.tasks import SingleLabel, Task
 from store.clock import new_id
 from store.recording.prediction_batch import PredictionBatch, RawInput
 from store.store import Store
@@ -72,6 +73,13 @@ class Recorder:
         self._store.recording.record(batches)
 
 
+def prediction_of(text: str, task: Task) -> Prediction:
+    """A prediction as it was answered, from what the record keeps; of a mask the shares alone. See `text_of`."""
+    return text if isinstance(task, SingleLabel) else cast(Prediction, orjson.loads(text))
+
+
 def text_of(prediction: Prediction) -> str:
-    """A prediction as the record keeps it: a class as it is, numbers and lists as JSON."""
-    return prediction if isinstance(prediction, str) else orjson.dumps(prediction).decode()
+    """A prediction as the record keeps it: a class as it is, numbers and lists as JSON, of a mask the share of each class."""
+    if isinstance(prediction, str):
+        return prediction
+    return orjson.dumps(prediction["shares"] if isinstance(prediction, dict) else prediction).decode()

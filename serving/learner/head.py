@@ -1,4 +1,4 @@
-"""The last linear layer of a model: its input is the embedding, its weights are the head."""
+"""A model with its embedding beside its logits, and the weights of the layer that makes one of the other."""
 
 from typing import Any
 
@@ -7,23 +7,33 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from store.errors import BadLearner
+from serving.learner.embedding_layer import are_maps, find_embedding_layer
 
 Floats = npt.NDArray[np.float64]
 
 
+class LayerNotRunError(RuntimeError):
+    """A model, or a copy of it that a backend made, does not call the layer whose input is the embedding."""
+
+
 class WithEmbedding(nn.Module):
-    """A model that returns its logits `(n, c)` and the input of its last linear layer, the embedding `(n, d)`.
+    """A model that returns its logits `(n, c)`, of masks `(n, c, height, width)`, and the input of one of its layers, the
+    embedding `(n, d)`.
 
     Args:
         model: any model.
-        layer: the name of the layer whose input is the embedding; `embedding_layer` finds the linear one that is run last.
+        layer: the name of the layer whose input is the embedding.
+        note: why that layer was taken, for people, where it is not the usual one.
+
+    Raises:
+        LayerNotRunError: on a forward pass, if the model did not call the layer.
     """
 
-    def __init__(self, model: nn.Module, layer: str) -> None:
+    def __init__(self, model: nn.Module, layer: str, note: str | None = None) -> None:
         super().__init__()
         self.model = model
         self.layer = layer
+        self.note = note
         self._embedding: torch.Tensor | None = None
         self._handle = model.get_submodule(layer).register_forward_pre_hook(self._store_embedding)
 
@@ -35,8 +45,9 @@ class WithEmbedding(nn.Module):
         # Text models return their hidden states too.
         logits = logits[0] if isinstance(logits, tuple | list) else logits
         embedding, self._embedding = self._embedding, None
-        assert embedding is not None, f"the layer {self.layer} was not run"
-        return _one_row_each(logits), _one_vector_each(embedding)
+        if embedding is None:
+            raise LayerNotRunError(f"the layer {self.layer} was not run")
+        return _rows_or_maps(logits), _one_vector_each(embedding)
 
     def remove(self) -> None:
         """Take the hook off the model, which is then as it was."""
@@ -45,6 +56,10 @@ class WithEmbedding(nn.Module):
 
 class DotProduct(nn.Module):
     """fastai's `EmbeddingDotBias`, which has no linear layer: rating = Σ u∘v + biases, so its embedding is u∘v."""
+
+    PARTS = ("u_weight", "i_weight", "u_bias", "i_bias", "y_range")
+    layer = "u∘v"
+    note: str | None = None
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -71,49 +86,15 @@ def with_embedding(
     Args:
         model: in evaluation mode.
         arguments: a batch that it accepts.
-        layer: the operator's choice; by default the linear layer that is run last.
+        layer: the operator's choice; see `find_embedding_layer` for the default.
 
     Raises:
-        BadLearner: there is no such layer, or none that is given one vector per input.
+        BadLearner: there is no such layer, or none that is given numbers for each input.
     """
-    if layer is None and all(hasattr(model, name) for name in ("u_weight", "i_weight", "u_bias", "i_bias", "y_range")):
+    if layer in (None, DotProduct.layer) and all(hasattr(model, name) for name in DotProduct.PARTS):
         return DotProduct(model)
-    return WithEmbedding(model, embedding_layer(model, arguments, layer))
-
-
-def embedding_layer(model: nn.Module, arguments: tuple[Any, ...], layer: str | None) -> str:
-    """The name of the layer whose input is the embedding.
-
-    Raises:
-        BadLearner: there is no such layer, or none that is given one vector per input.
-    """
-    names = dict(model.named_modules())
-    if layer is not None and layer not in names:
-        linear = ", ".join(_linear_layers(model)) or "none"
-        raise BadLearner(f"The model has no layer {layer!r}. Its linear layers are: {linear}.")
-    candidates = _linear_layers(model) if layer is None else [layer]
-    run: list[str] = []
-    handles = [
-        names[name].register_forward_pre_hook(
-            lambda _module, inputs, name=name: run.append(name) if _has_vectors(inputs) else None
-        )
-        for name in candidates
-    ]
-    try:
-        with torch.no_grad():
-            model(*arguments)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not run:
-        reason = (
-            "no linear layer that is given one vector per input" if layer is None else f"{layer} is not run that way"
-        )
-        raise BadLearner(
-            f"The model has no embedding to watch: {reason}. Give its head an `nn.Linear`, or name a layer with "
-            f"--embedding-layer. Its linear layers are: {', '.join(_linear_layers(model)) or 'none'}."
-        )
-    return run[-1]
+    found = find_embedding_layer(model, arguments, layer)
+    return WithEmbedding(model, found.name, found.note)
 
 
 def head_weights(
@@ -130,15 +111,9 @@ def head_weights(
     return (weights, bias) if np.allclose(embedding @ weights.T + bias, logits, rtol=1e-3, atol=1e-3) else None
 
 
-def _linear_layers(model: nn.Module) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-
-
-def _has_vectors(inputs: tuple[Any, ...]) -> bool:
-    return bool(inputs) and isinstance(inputs[0], torch.Tensor) and inputs[0].ndim >= 2
-
-
-def _one_row_each(logits: torch.Tensor) -> torch.Tensor:
+def _rows_or_maps(logits: torch.Tensor) -> torch.Tensor:
+    if are_maps(logits):
+        return logits
     return logits[:, None] if logits.ndim == 1 else logits.flatten(1)
 
 
@@ -146,4 +121,4 @@ def _one_vector_each(embedding: torch.Tensor) -> torch.Tensor:
     if embedding.ndim == 2:
         return embedding
     # Pictures keep their channels and sequences their features; the mean is over all pixels or all steps.
-    return embedding.mean(dim=(2, 3)) if embedding.ndim == 4 else embedding.flatten(1, -2).mean(dim=1)
+    return embedding.flatten(2).mean(dim=2) if embedding.ndim >= 4 else embedding.mean(dim=1)

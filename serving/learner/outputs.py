@@ -6,17 +6,34 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+# The standard library's can't be documented by pydantic before Python 3.12.
+from typing_extensions import TypedDict
+
 Floats32 = npt.NDArray[np.float32]
-Prediction = str | float | list[str] | list[float]
+
+
+class MaskPrediction(TypedDict):
+    """A mask: a PNG in base64 whose pixel values are class indices, its size, and the share of its pixels that each class
+    covers. `least_sure` is the probability below which the chosen class of one pixel in twenty lies."""
+
+    mask: str
+    height: int
+    width: int
+    shares: dict[str, float]
+    least_sure: float
+
+
+Prediction = str | float | list[str] | list[float] | list[list[float]] | MaskPrediction
 
 
 @dataclass(frozen=True)
 class Outputs:
     """One forward pass over n inputs.
 
-    `logits` `(n, c)` are what the model returns, `embedding` `(n, d)` is the input of its last linear layer;
-    `predictions` are decoded. `probabilities` `(n, c)` are None for learners that predict numbers, `class_indices` and
-    `confidences` `(n,)` also for those that predict several classes at once.
+    `logits` `(n, c)` are what the model returns, of masks what `Segmentation` makes of it; `embedding` `(n, d)` is the input
+    of one of its layers; `predictions` are decoded. `probabilities` `(n, c)` are None for learners that predict numbers,
+    `class_indices` `(n,)` for all that do not predict one class, `confidences` `(n,)` for those that predict numbers or
+    several classes at once.
     """
 
     logits: Floats32

@@ -12,14 +12,12 @@ def model_metadata(gateway: Gateway, name: str, versions: Sequence[str]) -> dict
     adapter, classes = gateway.engine.adapter, gateway.engine.task.classes
     if adapter.takes == "rows":
         example = adapter.columns(adapter.examples()[0])
-        inputs = [
-            {"name": column, "datatype": BYTES if isinstance(value, str) else "FP64", "shape": [-1]}
-            for column, value in example.items()
-        ]
+        inputs = [{"name": column, "datatype": _datatype_of(value), "shape": [-1]} for column, value in example.items()]
     else:
         inputs = [{"name": "image" if adapter.takes == "pictures" else "text", "datatype": BYTES, "shape": [-1]}]
     outputs: list[dict[str, Any]] = [{"name": "id", "datatype": BYTES, "shape": [-1]}]
-    outputs.append({"name": "prediction", "datatype": BYTES if classes else "FP64", "shape": [-1]})
+    shape = [] if classes else list(gateway.engine.prediction_shape)
+    outputs.append({"name": "prediction", "datatype": BYTES if classes else "FP64", "shape": [-1, *shape]})
     if classes:
         outputs.append({"name": "probabilities", "datatype": "FP32", "shape": [-1, len(classes)]})
     if gateway.engine.task.name == "single_label":
@@ -38,3 +36,9 @@ def model_metadata(gateway: Gateway, name: str, versions: Sequence[str]) -> dict
         "outputs": outputs,
         "parameters": {"classes": classes},
     }
+
+
+def _datatype_of(value: Any) -> str:
+    if isinstance(value, str):
+        return BYTES
+    return "BOOL" if isinstance(value, bool) else "FP64"

@@ -24,6 +24,7 @@ def profile_learner(
     learner: Any,
     export: Path | None = None,
     *,
+    embedding_layer: str | None = None,
     alpha: float = DEFAULT_ALPHA,
     seed: int = 0,
     track: ProgressTracker = without_progress,
@@ -34,6 +35,7 @@ def profile_learner(
         learner: a trained fastai learner with its data.
         export: the file `learn.export()` wrote, `learn.path/"export.pkl"` if not given. If it holds this learner, the
             reference is tied to its hash; if not, to the weights alone.
+        embedding_layer: the layer whose input is the embedding; by default the last layer with weights.
         alpha: share of in-domain inputs that may be flagged.
         seed: of all randomness.
         track: draws progress.
@@ -51,7 +53,7 @@ def profile_learner(
     path = export or Path(learner.path) / "export.pkl"
     sha256, warning = _hash_of_export(path, weights)
     was_training = learner.model.training
-    engine = Engine(LoadedLearner(learner, name_of(path), sha256, weights))
+    engine = Engine(LoadedLearner(learner, name_of(path), sha256, weights), embedding_layer=embedding_layer)
     try:
         training, held_out = (
             _labelled_inputs(engine, dataset) for dataset in (learner.dls.train_ds, learner.dls.valid_ds)

@@ -55,7 +55,7 @@ def make_reference(
     Raises:
         BadInput: too few inputs can be read.
     """
-    warnings: list[str] = []
+    warnings: list[str] = [] if engine.embedding_note is None else [engine.embedding_note]
     held_out_notes: list[str] = []
     source = "held-out rows"
     if held_out is None:
@@ -136,6 +136,7 @@ def _origin(engine: Engine, calibration_source: str, accuracy: float | None) -> 
         tidegate_version=version("tidegate"),
         calibration_source=calibration_source,
         accuracy=accuracy,
+        embedding_layer=engine.embedding_layer,
     )
 
 

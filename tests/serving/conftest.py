@@ -17,8 +17,8 @@ from serving.rollout.deployment import Deployment
 from serving.settings import ServingSettings
 from store.store import Store
 from tests.conftest import Trained
+from tests.learners.applications import Case, texts
 from tests.made_once import RunFolder
-from tests.serving.learners import Case, texts
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Alpha, Export, Imports, Reference, Sha256, reference_beside
+from tidegate.cli.options import Alpha, EmbeddingLayer, Export, Imports, Reference, Sha256, reference_beside
 
 STRANGEST = 5
 
@@ -24,6 +24,7 @@ def check(
     ] = None,
     alpha: Alpha = None,
     minimum_rows: Annotated[int, typer.Option(help="Fewer inputs get no verdict.", min=2)] = 30,
+    embedding_layer: EmbeddingLayer = None,
     sha256: Sha256 = None,
     import_: Imports = None,
 ) -> None:
@@ -32,7 +33,7 @@ def check(
     Example: `tidegate check digits.pkl new_batch/ -o report.html`
     """
     from monitor.reference.profile import Reference as ReferenceProfile
-    from serving.gateway.compatibility import check_compatible
+    from serving.gateway.compatibility import check_compatible, settings_for
     from serving.profiling.labelled_data import labelled_inputs
     from serving.profiling.offline_check import check_inputs
     from store.errors import BadInput
@@ -41,9 +42,11 @@ def check(
     from tidegate.progress import track
     from tidegate.settings import load_settings
 
-    settings = load_settings(monitor={"alpha": alpha, "minimum_rows": minimum_rows})
+    settings = load_settings(
+        serving={"embedding_layer": embedding_layer}, monitor={"alpha": alpha, "minimum_rows": minimum_rows}
+    )
     profile = ReferenceProfile.load(reference or reference_beside(export))
-    engine = load_engine(export, sha256, import_)
+    engine = load_engine(export, sha256, import_, settings=settings_for(profile, settings.serving))
     check_compatible(engine, profile)
     inputs = labelled_inputs(data, engine.adapter)
     checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)

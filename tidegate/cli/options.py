@@ -30,7 +30,8 @@ Device = Annotated[
 EmbeddingLayer = Annotated[
     str | None,
     typer.Option(
-        "--embedding-layer", help="The layer whose input is the embedding; by default the linear layer run last."
+        "--embedding-layer",
+        help="The layer whose input is the embedding; by default the reference's, or the last layer with weights.",
     ),
 ]
 Alpha = Annotated[float | None, typer.Option(help="Share of shift-free windows in which a shift may be cried.")]

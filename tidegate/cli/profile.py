@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.options import Export, Imports, Sha256, reference_beside
+from tidegate.cli.options import EmbeddingLayer, Export, Imports, Sha256, reference_beside
 
 if TYPE_CHECKING:
     from monitor.reference.profile import Reference as ReferenceProfile
@@ -36,6 +36,7 @@ def profile(
         float, typer.Option(help="Share of in-domain inputs that may be flagged.", min=1e-6, max=0.5)
     ] = 0.01,
     seed: Annotated[int, typer.Option(help="Of all randomness: the same data and seed give the same reference.")] = 0,
+    embedding_layer: EmbeddingLayer = None,
     sha256: Sha256 = None,
     import_: Imports = None,
 ) -> None:
@@ -49,8 +50,10 @@ def profile(
     from serving.profiling.profiler import make_reference
     from tidegate.cli.loading import load_engine
     from tidegate.progress import track
+    from tidegate.settings import load_settings
 
-    engine = load_engine(export, sha256, import_)
+    settings = load_settings(serving={"embedding_layer": embedding_layer}).serving
+    engine = load_engine(export, sha256, import_, settings=settings)
     training = labelled_inputs(data, engine.adapter)
     held_out = None if valid is None else labelled_inputs(valid, engine.adapter)
     reference = make_reference(engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track)

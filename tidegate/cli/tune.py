@@ -40,7 +40,7 @@ def tune(
     from monitor.reference.profile import Reference as ReferenceProfile
     from serving.engine.tuning import agreement, tuning_beside
     from serving.engine.tuning import tune as measure
-    from serving.gateway.compatibility import check_same_learner
+    from serving.gateway.compatibility import check_same_learner, settings_for
     from serving.profiling.labelled_data import labelled_inputs
     from store.errors import BadSettings
     from store.recording.prediction_batch import RawInput
@@ -53,11 +53,11 @@ def tune(
             "with --data valid/."
         )
     settings = load_settings(serving={"device": device, "embedding_layer": embedding_layer}).serving
-    engine = load_engine(export, sha256, import_, settings=settings)
-    inputs = []
     profile = reference or reference_beside(export)
-    if profile.is_file():
-        loaded = ReferenceProfile.load(profile)
+    loaded = ReferenceProfile.load(profile) if profile.is_file() else None
+    engine = load_engine(export, sha256, import_, settings=settings_for(loaded, settings))
+    inputs = []
+    if loaded is not None:
         check_same_learner(engine, loaded)
         inputs = [RawInput(sample.media_type, sample.content) for sample in loaded.parity_samples]
     typer.echo("Measuring. Keep the machine otherwise idle; torch.compile alone takes a minute.")

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from serving.http.request_headers import IDEMPOTENCY_HEADER, KEY_HEADER, TAGS_HEADER, TIMEOUT_HEADER
+from serving.learner.outputs import Prediction
 
 
 class OodAnswer(BaseModel):
@@ -22,7 +23,7 @@ class PredictionAnswer(BaseModel):
     """One input's answer."""
 
     id: str = Field(description="the recorded prediction's id, a UUIDv7")
-    prediction: str | float | list[str] | list[float]
+    prediction: Prediction
     probabilities: dict[str, float] | None = Field(description="by class; null for learners that predict numbers")
     confidence: float | None
     ood: OodAnswer | None = Field(description="null where the model has no reference")

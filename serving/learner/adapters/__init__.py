@@ -24,9 +24,16 @@ def adapter_of(learner: Any, limits: Limits) -> Adapter:
             return kind(learner, limits)
     served = ", ".join(kind.application for kind in ADAPTERS)
     raise BadLearner(
-        f"Tidegate serves {served} learners, and this one's data is a {type(learner.dls.valid_ds).__name__} "
-        f"of another kind."
+        f"Tidegate does not serve inputs of this kind: this learner's {_describe_steps(learner.dls.valid_ds)} neither open "
+        f"a picture, as `ImageBlock` does, nor read a text or a row. It serves {served} learners."
     )
+
+
+def _describe_steps(dataset: Any) -> str:
+    parts: Any = getattr(dataset, "tls", ())
+    names = [str(getattr(step, "name", step)).partition(" -- ")[0] for step in parts[0].tfms.fs] if len(parts) else []
+    steps = [name for name in names if name != "noop"]
+    return f"steps ({', '.join(steps)})" if steps else f"data ({type(dataset).__name__}) has no steps that"
 
 
 __all__ = ["ADAPTERS", "Adapter", "Collated", "Item", "Limits", "adapter_of"]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from serving.learner.decoding import DecodeTargets
 from store.recording.prediction_batch import RawInput
 
 
@@ -46,7 +47,8 @@ class Adapter(Protocol):
     """Decodes and batches inputs of one fastai application.
 
     `takes` is what one input is. `in_graph` are the last steps before the model, where they are plain arithmetic that a
-    backend can run with it; None where `collate` has done everything. `fixed_steps` says whether models of this
+    backend can run with it; None where `collate` has done everything. `decode_targets` is the learner's own decoding of what
+    was predicted. `fixed_steps` says whether models of this
     application do the same steps whatever they are given.
 
     Raises:
@@ -57,6 +59,7 @@ class Adapter(Protocol):
     takes: ClassVar[Literal["pictures", "rows", "texts"]]
     fixed_steps: ClassVar[bool] = True
     in_graph: nn.Module | None = None
+    decode_targets: DecodeTargets
 
     def __init__(self, learner: Any, limits: Limits) -> None: ...
 

@@ -12,7 +12,9 @@ import pandas as pd
 import torch
 
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, as_plain_tensor
+from serving.learner.adapters.categories import Categories, plain_value
 from serving.learner.adapters.tabular_steps import TableSteps, table_steps_of
+from serving.learner.decoding import decode_table
 from store.errors import BadInput, BadLearner
 from store.recording.prediction_batch import RawInput
 
@@ -33,6 +35,7 @@ class Tabular(Adapter):
         from fastai.tabular.core import FillMissing
 
         self._dls = learner.dls
+        self.decode_targets = decode_table(learner)
         self.target = str(learner.dls.y_names[0]) if learner.dls.y_names else None
         procs = self._dls.train_ds.procs
         fill = next((proc for proc in procs.fs if isinstance(proc, FillMissing)), None)
@@ -41,8 +44,8 @@ class Tabular(Adapter):
         self.categorical = [name for name in self._dls.cat_names if name not in added_columns]
         self.continuous = list(self._dls.cont_names)
         classes = getattr(procs, "categorify", None)
-        self._categories: dict[str, set[Any]] = {
-            name: set(classes.classes[name]) if classes is not None and name in classes.classes else set()
+        self._categories = {
+            name: Categories(classes.classes[name] if classes is not None and name in classes.classes else ())
             for name in self.categorical
         }
         self._required_columns = [*self.categorical, *self.continuous]
@@ -91,11 +94,14 @@ class Tabular(Adapter):
             raise BadInput(f"The column {name} takes one category, and {type(value).__name__} came.", field=name)
         if value is None:
             notes.append(f"{name}: missing; the learner sees it as unknown")
-        elif self._categories[name] and value not in self._categories[name]:
-            notes.append(f"{name}: {value!r} was not in training; the learner sees it as unknown")
-            # What fastai does with it, without pandas' complaint about a category it does not know.
             return None
-        return value
+        if not self._categories[name]:
+            return value
+        category = self._categories[name].find(value)
+        if category is None:
+            # What fastai does with it, without pandas' complaint about a category it does not know.
+            notes.append(f"{name}: {value!r} was not in training; the learner sees it as unknown")
+        return category
 
     def _check_number(self, name: str, value: Any, notes: list[str]) -> float:
         if value is None:
@@ -152,12 +158,8 @@ class Tabular(Adapter):
         for number in range(_EXAMPLES):
             row: dict[str, Any] = {}
             for name in self.categorical:
-                # fastai's own first class is its mark for "missing".
-                categories = sorted(
-                    (value for value in self._categories[name] if value != "#na#" and value == value), key=str
-                )
-                value = categories[number % len(categories)] if categories else ""
-                row[name] = value.item() if isinstance(value, np.generic) else value
+                categories = self._categories[name].examples()
+                row[name] = categories[number % len(categories)] if categories else ""
             for name in self.continuous:
                 row[name] = round(float(means.get(name, 0.0)) + (number % 4) * float(stds.get(name, 1.0)), 3)
             rows.append(row)
@@ -175,7 +177,7 @@ class Tabular(Adapter):
 
 def raw_row(row: dict[str, Any]) -> RawInput:
     """A row as the gateway receives it; NaN becomes null, as JSON has none."""
-    return RawInput("application/json", orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY))
+    return RawInput("application/json", orjson.dumps(row, default=plain_value, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _describe_columns(names: Sequence[str]) -> str:

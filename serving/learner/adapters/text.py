@@ -9,6 +9,7 @@ import numpy.typing as npt
 import orjson
 
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
+from serving.learner.decoding import decode_batch
 from store.errors import BadInput, BadLearner
 from store.recording.prediction_batch import RawInput
 
@@ -30,8 +31,7 @@ class Text(Adapter):
 
     def __init__(self, learner: Any, limits: Limits) -> None:
         self._maximum_characters = limits.maximum_characters
-        if learner.dls.n_inp != 1:
-            raise BadLearner(f"This learner takes {learner.dls.n_inp} inputs at once; Tidegate serves those with one.")
+        self.decode_targets = decode_batch(learner)
         try:
             self._dl = learner.dls.test_dl([_EXAMPLES[0]], num_workers=0, bs=1)
             self._pipeline = self._dl.dataset.tls[0].tfms

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
 from serving.learner.adapters.vision_steps import ImageSteps, image_steps_of, image_type
+from serving.learner.decoding import decode_batch
 from store.errors import BadInput, BadLearner
 from store.recording.prediction_batch import RawInput
 
@@ -34,8 +35,7 @@ class Vision(Adapter):
 
     def __init__(self, learner: Any, limits: Limits) -> None:
         self._maximum_pixels = limits.maximum_megapixels * 1e6
-        if learner.dls.n_inp != 1:
-            raise BadLearner(f"This learner takes {learner.dls.n_inp} inputs at once; Tidegate serves those with one.")
+        self.decode_targets = decode_batch(learner)
         self._dl = _validation_loader(learner)
         self._pipeline = self._dl.dataset.tls[0].tfms
         steps = image_steps_of(self._dl)

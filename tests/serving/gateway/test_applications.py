@@ -10,8 +10,8 @@ from serving.engine.backends import BACKENDS
 from serving.engine.engine import Engine
 from serving.engine.tuning import Tuning, tune, use
 from serving.learner.loading import load
+from tests.learners.applications import MAKERS, Case
 from tests.serving.conftest import Connect
-from tests.serving.learners import MAKERS, Case
 
 # fastai itself hands pandas the category it does not know.
 pytestmark = pytest.mark.filterwarnings("ignore:Constructing a Categorical", "ignore:.*weight_norm.*")

@@ -23,7 +23,7 @@ from store.errors import BadInput, ModelMismatch
 from store.recording.prediction_batch import RawInput
 from store.repositories.runs import Verdict
 from tests.conftest import SEED, Trained
-from tests.serving.learners import Case, text_learner
+from tests.learners.applications import Case, text_learner
 
 
 def test_a_folder_of_class_folders(digits_engine: Engine, digits: Trained) -> None:
@@ -171,8 +171,8 @@ def test_parity_holds_on_the_machine_that_profiled(digits_engine: Engine, digits
     [
         ("decode", "decoding and item transforms"),
         ("batch", "batch transforms"),
-        ("embedding", "up to its last linear"),
-        ("logits", "the last linear layer"),
+        ("embedding", "up to the embedding"),
+        ("logits", "after the embedding"),
     ],
 )
 def test_a_pipeline_that_differs_stops_with_the_first_step_that_does(

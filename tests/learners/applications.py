@@ -12,11 +12,8 @@ from PIL import Image
 from serving.learner.adapters.tabular import raw_row
 from serving.learner.adapters.text import raw_text
 from serving.learner.adapters.vision import raw_image
-from serving.learner.torchvision_operators import declare_missing_operators
 from serving.profiling.labelled_data import plain_rows
 from store.recording.prediction_batch import RawInput
-
-declare_missing_operators()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,53 @@
+"""Whether a learner's own callbacks, or its own kind of learner, change what its model is given or returns.
+
+`Learner.predict` runs callbacks around the model, and a gateway does not. Those of fastai change nothing at prediction; a
+user's own may, and a learner whose answers would differ is refused.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from serving.learner.outputs import Floats32, array
+from store.errors import BadLearner
+
+_TOLERANCE = 1e-4
+
+
+def check_callbacks(learner: Any, model_inputs: tuple[Any, ...], logits: Floats32) -> None:
+    """See that a learner with callbacks of the user's own answers as its model does alone.
+
+    Args:
+        learner: the learner.
+        model_inputs: what its model is given for one input.
+        logits: what the model returned for it.
+
+    Raises:
+        BadLearner: with its callbacks the learner returns something else; the message names them.
+    """
+    names = _own_code(learner)
+    if not names:
+        return
+    try:
+        with learner.no_bar(), learner.no_logging():
+            raw = learner.get_preds(dl=[model_inputs], act=_unchanged, reorder=False)[0]
+    except Exception:  # noqa: BLE001 - where they fail on a prediction, `Learner.predict` has no answer to differ from
+        return
+    found = array(raw[0] if isinstance(raw, tuple | list) else raw).reshape(logits.shape[0], -1)
+    expected = logits.reshape(logits.shape[0], -1)
+    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    if found.shape != expected.shape or not np.allclose(found, expected, atol=_TOLERANCE * scale):
+        raise BadLearner(
+            f"The learner's own {', '.join(names)} changes what its model is given or returns, and a gateway runs the model "
+            "alone. Move that into the model, or into a transform of the data, and export again."
+        )
+
+
+def _own_code(learner: Any) -> list[str]:
+    """The names of callbacks that are not fastai's, and of a kind of learner that is not."""
+    kinds = [type(learner), *(type(callback) for callback in learner.cbs)]
+    return [kind.__name__ for kind in kinds if not kind.__module__.startswith("fastai.")]
+
+
+def _unchanged(outputs: Any) -> Any:
+    return outputs
