@@ -30,10 +30,10 @@ from store.store import Store
 from tidegate.commands import command_on
 from tidegate.logs import configure_logging
 from tidegate.monitor_process import MonitorProcess
+from tidegate.operator_messages import tell_step
 from tidegate.parent_watch import call_when_parent_ends
 from tidegate.pickle_warning import warn_that_export_is_code
 from tidegate.settings import Settings
-from tidegate.startup import tell_step
 from tidegate.workers import Workers, WorkerSlot
 
 

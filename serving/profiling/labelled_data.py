@@ -30,13 +30,16 @@ class LabelledInput:
     read: Callable[[], RawInput]
 
 
-def labelled_inputs(path: Path, adapter: Adapter) -> list[LabelledInput]:
+def labelled_inputs(
+    path: Path, adapter: Adapter, tell: Callable[[str], None] = lambda _note: None
+) -> list[LabelledInput]:
     """The inputs at a path.
 
     Args:
         path: a folder of pictures or of .txt files, whose sub-folders are taken for classes; or a CSV whose rows are inputs
             of a tabular learner, hold texts and labels, or name picture files and labels.
         adapter: the learner's adapter, which decides what a CSV means.
+        tell: called with what a person may want to know of the data as a whole.
 
     Raises:
         BadInput: nothing there that this learner can use.
@@ -47,7 +50,7 @@ def labelled_inputs(path: Path, adapter: Adapter) -> list[LabelledInput]:
     elif path.is_file():
         table = _read_table(path)
         if isinstance(adapter, Tabular):
-            inputs = _inputs_from_rows(table, adapter)
+            inputs = _inputs_from_rows(path, table, adapter, tell)
         else:
             inputs = _inputs_from_texts(path, table) if takes_texts else _inputs_from_files(path, table)
     else:
@@ -74,15 +77,13 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise BadInput(f"{path} can't be read as CSV: {error}") from error
 
 
-def _inputs_from_rows(table: pd.DataFrame, adapter: Tabular) -> list[LabelledInput]:
-    columns = [*adapter.categorical, *adapter.continuous]
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise BadInput(
-            f"The table lacks the columns {', '.join(missing)}. It has {', '.join(map(str, table.columns))}.",
-            field=missing[0],
-        )
-    rows = plain_rows(table[columns])
+def _inputs_from_rows(
+    path: Path, table: pd.DataFrame, adapter: Tabular, tell: Callable[[str], None]
+) -> list[LabelledInput]:
+    # The target is in every table of labelled rows, and nothing to tell.
+    for note in adapter.check_columns([str(name) for name in table.columns if name != adapter.target], "table"):
+        tell(f"{path.name}: {note}.")
+    rows = plain_rows(table[[*adapter.categorical, *adapter.continuous]])
     has_labels = adapter.target in table.columns
     labels = [str(label) for label in table[adapter.target]] if has_labels else [None] * len(rows)
     return [

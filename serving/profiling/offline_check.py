@@ -91,7 +91,9 @@ def check_inputs(
     run = make_run(look, judgement)
     watched = PassResult(model, reference, recorded, run, (), judgement.test, group_flagged(recorded))
     record = _InputFiles(dict(zip(recorded.ids, collected.inputs, strict=True)))
-    return OfflineCheck(watched, drift_report(watched, read_report_material(watched, record)), collected.refused)
+    report = drift_report(watched, read_report_material(watched, record))
+    unreadable = [{"input": name, "reason": reason} for name, reason in collected.refused]
+    return OfflineCheck(watched, DriftReport({**report.document, "unreadable": unreadable}), collected.refused)
 
 
 def _as_recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:

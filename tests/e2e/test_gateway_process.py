@@ -1,5 +1,6 @@
 """A gateway as its operator runs it."""
 
+import json
 import signal
 import socket
 import threading
@@ -143,7 +144,8 @@ def assert_one_clear_line(done, said: str) -> None:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert said in done.stderr
-    assert len([line for line in done.stderr.splitlines() if not line.startswith("Loading ")]) == 1, done.stderr
+    steps = ("Starting", "Loading", "Measuring")
+    assert len([line for line in done.stderr.splitlines() if not line.startswith(steps)]) == 1, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -248,9 +250,22 @@ def test_check_says_yes_no_or_why_not_by_its_exit_code(digits: Trained, cells: T
     assert (tmp_path / "report.html").stat().st_size < 1_000_000
     few = run("check", cells.export, "few.csv", folder=tmp_path)
     assert few.returncode == 2
-    assert "25 more are needed" in few.stderr
+    assert (few.stdout + few.stderr).count("25 more are needed") == 1
     none = run("check", cells.export, "none.csv", folder=tmp_path)
     assert_one_clear_line(none, "is not there")
+
+
+def test_check_names_the_files_that_can_not_be_read(digits: Trained, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "good.png").write_bytes(pictures(digits, 1)[0])
+    for number in range(25):
+        (tmp_path / "new" / f"broken{number:02}.png").write_bytes(b"no picture")
+    done = run("check", digits.export, "new", "-o", "report.json", folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert [f"broken{number:02}.png" in done.stdout for number in range(25)] == [True] * 20 + [False] * 5
+    assert "and 5 more" in done.stdout
+    listed = json.loads((tmp_path / "report.json").read_text())["unreadable"]
+    assert [one["input"] for one in listed] == [f"broken{number:02}.png" for number in range(25)]
 
 
 def test_profile_writes_beside_the_export_and_prints_what_it_means(cells: Trained, tmp_path: Path) -> None:

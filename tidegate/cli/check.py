@@ -2,13 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidegate.cli.options import Alpha, EmbeddingLayer, Export, Imports, Reference, Sha256, reference_beside
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 STRANGEST = 5
+UNREADABLE_NAMED = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +40,9 @@ def check(
     from serving.gateway.compatibility import check_compatible, settings_for
     from serving.profiling.labelled_data import labelled_inputs
     from serving.profiling.offline_check import check_inputs
-    from store.errors import BadInput
     from store.repositories.runs import Verdict
     from tidegate.cli.loading import load_engine
+    from tidegate.operator_messages import tell_note
     from tidegate.progress import track
     from tidegate.settings import load_settings
 
@@ -48,21 +52,28 @@ def check(
     profile = ReferenceProfile.load(reference or reference_beside(export))
     engine = load_engine(export, sha256, import_, settings=settings_for(profile, settings.serving))
     check_compatible(engine, profile)
-    inputs = labelled_inputs(data, engine.adapter)
+    inputs = labelled_inputs(data, engine.adapter, tell_note)
     checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)
     run = checked.watched.run
     typer.secho(checked.report.document["headline"], bold=True, fg="red" if run.verdict is Verdict.SHIFTED else None)
-    for result in run.results:
-        typer.echo(f"  {result.verdict.value:>15}  {result.sentence}")
-    if checked.refused:
-        typer.echo(
-            f"{len(checked.refused):,} inputs can't be read. The first, {checked.refused[0][0]}: {checked.refused[0][1]}"
-        )
+    # Where there are too few inputs every check says the same.
+    sentences = {result.sentence: result.verdict.value for result in run.results}
+    for sentence, verdict in sentences.items():
+        typer.echo(f"  {verdict:>15}  {sentence}")
+    _print_unreadable(checked.refused)
     typer.echo("The strangest inputs:")
     for name, prediction, p_value in checked.strangest(STRANGEST):
         typer.echo(f"  {name}: predicted {prediction}; {p_value:.2%} of held-out inputs are as strange")
     if output is not None:
         typer.echo(f"Report: {checked.report.save(output)}")
-    if not run.verdict.is_judged:
-        raise BadInput(run.sentence)
-    sys.exit(1 if run.verdict is Verdict.SHIFTED else 0)
+    sys.exit(1 if run.verdict is Verdict.SHIFTED else 0 if run.verdict.is_judged else 2)
+
+
+def _print_unreadable(refused: "Sequence[tuple[str, str]]") -> None:
+    if not refused:
+        return
+    typer.secho(f"{len(refused):,} input{'s' if len(refused) > 1 else ''} can't be read:", fg="yellow")
+    for name, reason in refused[:UNREADABLE_NAMED]:
+        typer.echo(f"  {name}: {reason}")
+    if len(refused) > UNREADABLE_NAMED:
+        typer.echo(f"  and {len(refused) - UNREADABLE_NAMED:,} more; a report written with -o report.json names all")

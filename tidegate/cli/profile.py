@@ -49,13 +49,14 @@ def profile(
     from serving.profiling.labelled_data import labelled_inputs
     from serving.profiling.profiler import make_reference
     from tidegate.cli.loading import load_engine
+    from tidegate.operator_messages import tell_note
     from tidegate.progress import track
     from tidegate.settings import load_settings
 
     settings = load_settings(serving={"embedding_layer": embedding_layer}).serving
     engine = load_engine(export, sha256, import_, settings=settings)
-    training = labelled_inputs(data, engine.adapter)
-    held_out = None if valid is None else labelled_inputs(valid, engine.adapter)
+    training = labelled_inputs(data, engine.adapter, tell_note)
+    held_out = None if valid is None else labelled_inputs(valid, engine.adapter, tell_note)
     reference = make_reference(engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track)
     path = reference.save(output or reference_beside(export))
     _print_summary(reference)

@@ -71,23 +71,26 @@ class Tabular(Adapter):
         row = orjson.loads(raw.content)
         if not isinstance(row, dict):
             raise BadInput("A row must be an object that gives each column its value.")
-        missing = [name for name in self._required_columns if name not in row]
-        if missing:
-            raise BadInput(
-                f"The row lacks {_describe_columns(missing)}. The learner needs {_describe_columns(self._required_columns)}.",
-                field=missing[0],
-            )
-        unknown = [name for name in row if name not in self._required_columns]
-        if unknown:
-            raise BadInput(
-                f"The row has {_describe_columns(unknown)}, which the learner does not know. "
-                f"It takes {_describe_columns(self._required_columns)}.",
-                field=unknown[0],
-            )
-        notes: list[str] = []
+        notes = self.check_columns(list(row), "row")
         checked: dict[str, Any] = {name: self._check_category(name, row[name], notes) for name in self.categorical}
         checked |= {name: self._check_number(name, row[name], notes) for name in self.continuous}
         return Item(checked, tuple(notes))
+
+    def check_columns(self, columns: Sequence[str], holder: str) -> list[str]:
+        """Check which columns came, of a row or of a whole table, and say in a note which of them the learner does not use.
+
+        Raises:
+            BadInput: one that the learner needs is missing.
+        """
+        missing = [name for name in self._required_columns if name not in columns]
+        if missing:
+            raise BadInput(
+                f"The {holder} lacks {_describe_columns(missing)}. "
+                f"The learner needs {_describe_columns(self._required_columns)}.",
+                field=missing[0],
+            )
+        unused = [name for name in columns if name not in self._required_columns]
+        return [f"ignored {_describe_columns(unused)}, which the learner does not use"] if unused else []
 
     def _check_category(self, name: str, value: Any, notes: list[str]) -> Any:
         if isinstance(value, dict | list):
@@ -171,8 +174,8 @@ class Tabular(Adapter):
         return [raw_row(row) for row in rows]
 
     def columns(self, raw: RawInput) -> dict[str, Any]:
-        fields: dict[str, Any] = orjson.loads(raw.content)
-        return fields
+        row = orjson.loads(raw.content)
+        return {name: row[name] for name in self._required_columns if name in row}
 
 
 def raw_row(row: dict[str, Any]) -> RawInput:

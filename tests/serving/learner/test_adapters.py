@@ -3,12 +3,13 @@
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from serving.engine.engine import Engine
 from serving.learner.adapters import ADAPTERS, Limits, adapter_of
-from serving.learner.adapters.tabular import raw_row
+from serving.learner.adapters.tabular import Tabular, raw_row
 from serving.learner.adapters.vision import raw_image
 from store.errors import BadInput, BadLearner
 from store.recording.prediction_batch import RawInput
@@ -101,7 +102,6 @@ ROW = {
     ("change", "field", "said"),
     [
         ({"mean_radius": ...}, "mean_radius", "lacks the column 'mean_radius'"),
-        ({"colour": "red"}, "colour", "does not know"),
         ({"mean_radius": "wide"}, "mean_radius", "takes a number"),
         ({"mean_radius": True}, "mean_radius", "takes a number"),
         ({"mean_radius": None}, "mean_radius", "never was in training"),
@@ -117,6 +117,30 @@ def test_a_row_that_does_not_fit_is_refused_by_its_column(
     with pytest.raises(BadInput, match=said) as refused:
         cells_engine.adapter.decode(raw_row(row))
     assert refused.value.field == field
+
+
+def test_columns_that_the_learner_does_not_use_are_ignored_alike_in_a_row_and_in_a_table(
+    cells_engine: Engine, tmp_path: Path
+) -> None:
+    from serving.profiling.labelled_data import labelled_inputs
+
+    row = {**ROW, "colour": "red", "Unnamed: 0": 3}
+    decoded = cells_engine.adapter.decode(raw_row(row))
+    assert decoded.content == cells_engine.adapter.decode(raw_row(ROW)).content
+    assert decoded.notes == ("ignored the columns 'colour', 'Unnamed: 0', which the learner does not use",)
+    assert isinstance(cells_engine.adapter, Tabular)
+    table = pd.DataFrame([{**row, str(cells_engine.adapter.target): "benign"}])
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    notes: list[str] = []
+    (labelled,) = labelled_inputs(tmp_path / "rows.csv", cells_engine.adapter, notes.append)
+    assert notes == [f"rows.csv: {decoded.notes[0]}."]
+    assert cells_engine.adapter.decode(labelled.read()).content == decoded.content
+    table.drop(columns="outline").to_csv(tmp_path / "rows.csv", index=False)
+    without = {name: value for name, value in row.items() if name != "outline"}
+    with pytest.raises(BadInput, match="The row lacks the column 'outline'"):
+        cells_engine.adapter.decode(raw_row(without))
+    with pytest.raises(BadInput, match="The table lacks the column 'outline'"):
+        labelled_inputs(tmp_path / "rows.csv", cells_engine.adapter)
 
 
 def test_a_row_must_be_an_object(cells_engine: Engine) -> None:

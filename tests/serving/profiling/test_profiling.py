@@ -75,7 +75,7 @@ def test_data_that_can_not_be_used_says_why(digits_engine: Engine, tmp_path: Pat
 
 def test_a_table_without_the_learners_columns_names_them(cells_engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mean_radius\n1\n")
-    with pytest.raises(BadInput, match="lacks the columns outline"):
+    with pytest.raises(BadInput, match="lacks the columns 'outline', 'mean_texture'"):
         labelled_inputs(tmp_path / "a.csv", cells_engine.adapter)
 
 
