@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +12,7 @@ from monitor import checks
 from monitor.history.report_material import JudgedWindow, ReportMaterial
 from monitor.shift.diagnosis import SENTENCES, Cause
 from reports.render import page
+from reports.report_card import report_card
 from reports.sections import SECTIONS
 from store.repositories.runs import CheckResult, RunRecord, Verdict
 
@@ -31,11 +31,15 @@ class OnSite:
     replaced_by: UUID | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DriftReport:
-    """A drift report. In a notebook it shows itself."""
+    """A drift report. In a notebook it shows its card: the verdict and its numbers."""
 
     document: dict[str, Any]
+
+    def __repr__(self) -> str:
+        values = self.document
+        return f"<DriftReport of {values['model']['name']}: {values['headline']}; {values['count']:,} predictions>"
 
     def html(self, site: OnSite | None = None) -> str:
         """One page that opens offline; on a gateway's site, the same page with the site's navigation."""
@@ -64,8 +68,8 @@ class DriftReport:
         return target
 
     def _repr_html_(self) -> str:
-        # A frame of its own keeps the report's style from the notebook's and the notebook's from the report's.
-        return f'<iframe srcdoc="{escape(self.html())}" style="width:100%;height:720px;border:0"></iframe>'
+        # The page itself is megabytes with its pictures, and a notebook keeps every output: the card is small.
+        return report_card(self.document)
 
 
 def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:

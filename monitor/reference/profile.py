@@ -16,7 +16,7 @@ from monitor.reference.rows import LARGEST, ClassIndices, Rows
 from monitor.reference.scorers import Features
 from monitor.reference.scorers.neighbours import NearestNeighbours
 from monitor.reference.scores import Scores
-from monitor.reference.summary import summary_of
+from monitor.reference.summary import line_of, summary_of
 from store.errors import BadInput
 
 NEAREST = 5
@@ -25,6 +25,10 @@ NEAREST = 5
 @dataclass(frozen=True, eq=False)
 class Reference(ReferenceContent):
     """The training-time profile of a learner. Made by `fit_reference`; kept in one file of arrays and JSON."""
+
+    def __repr__(self) -> str:
+        # One line: the arrays of a reference are megabytes, and a notebook keeps what it prints.
+        return f"<Reference {line_of(self, self.threshold)}>"
 
     @property
     def dimension(self) -> int:

@@ -65,7 +65,7 @@ class ParitySample:
     steps: dict[str, npt.NDArray[np.float32]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReferenceContent:
     """The fields of a reference, as its file keeps them.
 

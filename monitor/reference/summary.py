@@ -28,6 +28,17 @@ def summary_of(reference: ReferenceContent, threshold: float, flagged_law: Flagg
     return lines
 
 
+def line_of(reference: ReferenceContent, threshold: float) -> str:
+    """A reference in one line: whose it is, its rows, its numbers, and the OOD score from which an input is flagged."""
+    owner = "" if reference.origin is None else f"of {reference.origin.name}: "
+    dimension = reference.held_out.embeddings.shape[1]
+    flagged = (
+        f"flagged from OOD score {threshold:.2f}" if np.isfinite(threshold) else "too few held-out rows to flag any"
+    )
+    rows = f"{reference.training_rows:,} training rows, {reference.held_out_rows:,} held-out rows"
+    return f"{owner}{rows}, {dimension:,} numbers each, {flagged}"
+
+
 def _meaning_of(threshold: float, flagged_law: FlaggedLaw) -> str:
     if np.isfinite(threshold):
         one_in = round(1 / flagged_law.expected_share)

@@ -103,6 +103,17 @@ def test_names_and_tags_are_shown_as_text(judged: PassResult, sqlite_store: Stor
         assert "<script>alert" not in html
 
 
+def test_a_notebook_keeps_a_small_card_of_a_report_and_no_page(judged: PassResult, sqlite_store: Store) -> None:
+    report = report_of(judged, sqlite_store)
+    card = report._repr_html_()
+    assert len(card) < 5_000
+    assert "Production has shifted" in card
+    assert report.document["summary"] in card
+    assert ".save(" in card
+    assert len(repr(report)) < 200
+    assert "Production has shifted" in repr(report)
+
+
 def test_the_page_is_a_function_of_the_document(judged: PassResult, sqlite_store: Store) -> None:
     report = report_of(judged, sqlite_store)
     stored = orjson.loads(orjson.dumps(report.document))
