@@ -10,11 +10,12 @@ import orjson
 
 from monitor import checks
 from monitor.history.report_material import JudgedWindow, ReportMaterial
+from monitor.shift.column_changes import sentence_of as columns_sentence
 from monitor.shift.diagnosis import SENTENCES, Cause
 from reports.render import page
 from reports.report_card import report_card
 from reports.sections import SECTIONS
-from store.repositories.runs import CheckResult, RunRecord, Verdict
+from store.repositories.runs import CheckResult, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +73,13 @@ class DriftReport:
         return report_card(self.document)
 
 
-def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:
+def drift_report(window: JudgedWindow, material: ReportMaterial, *, no_columns_page: str | None = None) -> DriftReport:
     """The report of one judged window.
 
     Args:
         window: the window, and what was found in it.
         material: its inputs and counts that are drawn.
+        no_columns_page: why Evidently's page could not be made, where it was asked for.
     """
     run, model = window.run, window.model
     return DriftReport(
@@ -95,7 +97,7 @@ def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:
             "accuracy_loss": run.accuracy_loss,
             "alpha": None if window.test is None else window.test.alpha,
             "headline": _headline(run.verdict),
-            "summary": _summary(run),
+            "summary": _summary(window),
             "sentence": run.sentence,
             "seed": run.seed,
             "reference": run.reference_sha256,
@@ -106,6 +108,7 @@ def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:
                 {"check": checks.title(event.check), "state": event.state.value, "sentence": event.sentence}
                 for event in window.events
             ],
+            "no_columns_page": no_columns_page,
             "sections": _section_values(window, material),
         }
     )
@@ -137,13 +140,17 @@ def _check_values(result: CheckResult) -> dict[str, Any]:
     }
 
 
-def _summary(run: RunRecord) -> str:
+def _summary(window: JudgedWindow) -> str:
     """One line under the headline; what each check found stands in its own words further down."""
+    run, test = window.run, window.test
     shifted = [checks.title(result.check).lower() for result in run.results if result.verdict is Verdict.SHIFTED]
     if not shifted:
         return run.sentence
-    cause = f"{SENTENCES[Cause(run.cause)]} " if run.cause else ""
-    return f"{cause}What has shifted: {', '.join(shifted)}."
+    cause = ""
+    if run.cause:
+        cause = f"{SENTENCES[Cause(run.cause)] if test is None else test.sentence} "
+    columns = f" {columns_sentence(test.columns)}" if test is not None and test.columns else ""
+    return f"{cause}What has shifted: {', '.join(shifted)}.{columns}"
 
 
 def _headline(verdict: Verdict) -> str:

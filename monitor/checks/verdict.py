@@ -64,7 +64,7 @@ def judge(
     columns = results.get(CovariateShift.name)
     if test.columns and columns is not None and columns.verdict is Verdict.SHIFTED:
         # Alerts repeat this sentence: the columns say what a person can look into.
-        results[columns.check] = replace(columns, sentence=f"{columns.sentence} {_columns_sentence(test)}")
+        results[columns.check] = replace(columns, sentence=f"{columns.sentence} {sentence_of(test.columns)}")
     results |= {skipped.name: _skipped_result(skipped) for skipped in test.silent}
     in_order = (*(results[check.name] for check in checks), _judge_accuracy(reference, window, test, settings))
     return _sum_up(window, reference, test, in_order)
@@ -125,7 +125,7 @@ def _sum_up(window: Window, reference: Reference, test: WindowTest, results: tup
     failures = f" {len(failed)} of {len(applied)} checks failed; see below." if failed else ""
     if shifted:
         said = [result.sentence for result in shifted]
-        columns = _columns_sentence(test)
+        columns = sentence_of(test.columns)
         if columns and not any(columns in sentence for sentence in said):
             said.append(columns)
         sentences = [test.sentence, *harm, *said]
@@ -136,11 +136,6 @@ def _sum_up(window: Window, reference: Reference, test: WindowTest, results: tup
     if failed:
         return Judgement(Verdict.FAILED, "No check could be made." + failures, results, test)
     return Judgement(Verdict.NOT_APPLICABLE, "No check applies to this learner.", results, test)
-
-
-def _columns_sentence(test: WindowTest) -> str:
-    sentence = sentence_of(test.columns)
-    return f"What moved most in the inputs: {sentence}" if sentence else ""
 
 
 def _too_few_compared(reference: Reference, window: Window, compared: int, settings: MonitorSettings) -> str:

@@ -13,7 +13,7 @@ from monitor.reference.profile import Reference
 from monitor.reference.window import Window
 from monitor.shift.attribution import SHOWN, ClassShare, class_mix, witnesses
 from monitor.shift.column_changes import ColumnChange, find_column_changes
-from monitor.shift.diagnosis import SENTENCES, Cause, cause_of, measure_evidence
+from monitor.shift.diagnosis import Cause, cause_of, measure_evidence, sentence_of
 from monitor.shift.max_t import GroupPValue, MaxTResult, max_t_test
 from monitor.shift.permutation import number_of_permutations, permuted_gaps
 from monitor.shift.row_features import RowFeatures, features_of
@@ -159,7 +159,7 @@ def run_window_test(
         p_value=result.p_value,
         alpha=alpha,
         cause=cause,
-        sentence=SENTENCES[cause],
+        sentence=sentence_of(cause, has_classes=reference.uses_logits),
         checks=tuple(outcome for outcome in outcomes if isinstance(outcome, WindowCheck)),
         classes=_moved_classes(reference, window, cause, for_classes),
         witnesses=kept[witnesses(features, rows, SHOWN)] if detected else np.zeros(0, np.int64),

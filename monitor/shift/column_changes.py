@@ -97,7 +97,7 @@ def sentence_of(changes: Sequence[ColumnChange], most: int = 3) -> str:
     shown = "; ".join(change.sentence for change in changes[:most])
     columns = {change.column for change in changes} - {change.column for change in changes[:most]}
     rest = f"; {len(columns)} more column{'s' if len(columns) > 1 else ''} moved" if columns else ""
-    return f"{shown}{rest}."
+    return f"What moved most in the inputs: {shown}{rest}."
 
 
 def quartiles_in_words(before: Floats, now: Floats) -> tuple[str, list[str]]:

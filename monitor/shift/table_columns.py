@@ -10,8 +10,10 @@ import orjson
 from store.recording.prediction_batch import RawInput
 
 Record = Mapping[str, Any]
+# The applications whose inputs are rows of a table.
+TABLES = ("tabular", "collab")
 # The one column of a text.
-WORDS = "words"
+WORDS = "length of the text in words"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def shared_columns(
     for name in names:
         sides = [[_plain(row.get(name)) for row in rows] for rows in (training, window)]
         present = [value for side in sides for value in side if value is not None]
-        is_numeric = name not in categories and bool(present) and all(map(_is_number, present))
+        is_numeric = name not in categories and bool(present) and all(map(is_number, present))
         columns.append(TableColumn(name, is_numeric, *sides))
     return columns
 
@@ -79,5 +81,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

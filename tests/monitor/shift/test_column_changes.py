@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.shift.column_changes import Question, find_column_changes, sensible, sentence_of
-from monitor.shift.table_columns import record_of, records_of, shared_columns
+from monitor.shift.table_columns import WORDS, record_of, records_of, shared_columns
 from store.recording.prediction_batch import RawInput
 
 CATEGORIES: dict[str, list[Any]] = {"colour": ["red", "green", "blue"], "size": [1, 2, 3, 4], "wet": [False, True]}
@@ -136,7 +136,7 @@ def test_a_column_of_one_side_is_not_shared() -> None:
 
 def test_inputs_become_columns() -> None:
     row, words = RawInput("application/json", b'{"a":1}'), RawInput("text/plain", "zwei Wörter".encode())
-    assert records_of([row, words, RawInput("image/png", b"\x89PNG")]) == [{"a": 1}, {"words": 2}]
+    assert records_of([row, words, RawInput("image/png", b"\x89PNG")]) == [{"a": 1}, {WORDS: 2}]
     assert record_of(RawInput("application/json", b"[1]")) == {}
 
 
