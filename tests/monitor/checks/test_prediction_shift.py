@@ -7,14 +7,18 @@ import pytest
 
 from monitor.checks.verdict import judge
 from monitor.checks.window_comparison import check_window, groups_of
+from monitor.ingest.ingest_batch import IngestBatch
+from monitor.ingest.model_ingest import ModelIngest, register_external_model
 from monitor.reference.fit import fit_reference
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.reference.window import Window
 from monitor.settings import MonitorSettings
 from monitor.shift import max_t, permutation
 from monitor.shift.row_features import features_of
 from store.errors import BadInput
 from store.repositories.runs import CheckResult, Verdict
+from store.store import Store
 
 DIMENSION = 12
 WEIGHTS = np.random.default_rng(1).normal(size=(DIMENSION, 2))
@@ -107,6 +111,19 @@ def test_rows_that_came_without_numbers_say_nothing_of_them(reference: Reference
 def test_numbers_of_another_learner_are_refused(reference: Reference) -> None:
     with pytest.raises(BadInput, match="another learner"):
         reference.rows(np.ones((3, DIMENSION)), np.ones((3, 5)))
+
+
+def test_a_service_elsewhere_is_told_to_send_its_numbers(reference: Reference, sqlite_store: Store) -> None:
+    """Nothing that it sends instead ends the monitoring of the model."""
+    register_external_model(sqlite_store, "prices", reference, encode(reference))
+    embeddings, numbers = rows(5, np.random.default_rng(12))
+    answers = [str(row) for row in numbers.tolist()]
+    sqlite_store.recording.open()
+    ingest = ModelIngest(sqlite_store, "prices")
+    for wrong, said in ((None, "Send them as `logits`"), (numbers[:, :1], "2 predicted numbers a row")):
+        with pytest.raises(BadInput, match=said):
+            ingest.record(IngestBatch(embeddings=embeddings, logits=wrong, predictions=answers))
+    assert len(ingest.record(IngestBatch(embeddings=embeddings, logits=numbers, predictions=answers))) == 5
 
 
 @pytest.mark.parametrize("strange", [np.nan, np.inf, 1e30])
