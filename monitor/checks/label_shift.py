@@ -32,12 +32,15 @@ class LabelShift:
         names = reference.class_names
         order = np.argsort(-np.abs(change), kind="stable")[:CLASSES_IN_DETAIL]
         most = "; ".join(f"{names[i]}: {held_out_shares[i]:.0%} → {window_shares[i]:.0%}" for i in order[:3])
+        loud = f"The mix of predicted classes has moved by {moved:.1%}. Most of all {most}."
+        if f"{moved:.1%}" == "0.0%":
+            loud = "Classes are predicted in their usual mix, and their mean probabilities differ."
         left_out = _left_out(reference, window)
         return Finding(
             effect=moved,
             effect_name="share of predictions that moved to other classes",
             quiet=f"Classes are predicted in their usual mix ({moved:.1%} of predictions differ).{left_out}",
-            loud=f"The mix of predicted classes has moved by {moved:.1%}. Most of all {most}.{left_out}",
+            loud=f"{loud}{left_out}",
             detail={
                 "classes": [
                     {"class": names[i], "training": float(held_out_shares[i]), "window": float(window_shares[i])}

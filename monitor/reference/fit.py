@@ -14,7 +14,7 @@ from monitor.reference.fit_warnings import weaknesses
 from monitor.reference.float_array import AnyFloats, float_array
 from monitor.reference.fusion import TailLog
 from monitor.reference.profile import Reference
-from monitor.reference.rows import Floats, Rows, through_float16
+from monitor.reference.rows import ClassIndices, Floats, Rows, through_float16
 from monitor.reference.scorers import SCORERS, Features, Scorer, Training
 from monitor.reference.thin_classes import find_thin_classes
 from monitor.reference.usable_rows import UsableRows, check_same_learner, usable_rows
@@ -79,7 +79,7 @@ def fit_reference(
         training_rows=training_rows.embeddings.shape[0],
         held_out_rows=m,
         warnings=warnings,
-        thin_classes=find_thin_classes(training.classes, held_out.classes),
+        thin_classes=find_thin_classes(*_classes_alike(training_rows, held_out)),
     )
     reference = _without_thin_classes(reference)
     return reference if np.isfinite(reference.threshold) else _warned_of_few_rows(reference)
@@ -139,6 +139,15 @@ def _checked_numbers(numbers: npt.ArrayLike | None, embeddings: npt.ArrayLike) -
     if array.ndim != 2 or len(array) != rows or array.shape[1] == 0:
         raise BadInput(f"The predicted numbers must have shape ({rows}, k), and {array.shape} came.", field="numbers")
     return array
+
+
+def _classes_alike(training: UsableRows, held_out: UsableRows) -> tuple[ClassIndices | None, ClassIndices | None]:
+    """The classes of both: labels where both have them, and else the predicted ones. A learner that never predicts a class
+    would seem to lack its rows on one side only."""
+    if training.labels is not None and held_out.labels is not None:
+        return training.labels, held_out.labels
+    first, second = (None if rows.logits is None else rows.logits.argmax(axis=1) for rows in (training, held_out))
+    return first, second
 
 
 def _without_thin_classes(reference: Reference) -> Reference:

@@ -50,6 +50,16 @@ def test_a_class_is_thin_where_its_share_of_training_promises_more_rows() -> Non
     assert find_thin_classes(None, None) == ()
 
 
+def test_a_class_that_a_weak_learner_never_predicts_is_not_thin(crowd: Population) -> None:
+    """Labels are compared with labels, and predictions with predictions."""
+    rng = np.random.default_rng(12)
+    (embeddings, logits, labels), (held_out, held_out_logits, _) = crowd.draw(600, rng), crowd.draw(600, rng)
+    for outputs in (logits, held_out_logits):
+        outputs[:, 4] = -100
+    reference = fit_reference(embeddings, logits, labels, calibration=(held_out, held_out_logits, None), rng=rng)
+    assert reference.thin_classes == ()
+
+
 def test_healthy_traffic_of_every_class_raises_no_alert(lacking: Reference, crowd: Population) -> None:
     rng, settings = np.random.default_rng(3), MonitorSettings()
     verdicts, detected = [], 0
