@@ -8,7 +8,7 @@ from monitor.reference.profile import Reference
 from monitor.reference.rows import Floats
 from monitor.reference.window import Window
 from monitor.settings import MaterialEffects
-from monitor.shift.column_changes import quartiles_in_words
+from monitor.shift.column_changes import quartiles_in_words, sensible
 from monitor.shift.row_features import NUMBER_BLOCKS
 
 NUMBERS_IN_DETAIL = 30
@@ -24,7 +24,8 @@ class PredictionShift:
 
     def describe(self, reference: Reference, window: Window, rng: np.random.Generator) -> Finding:
         held_out, recorded = reference.held_out.numbers, window.rows.numbers
-        if reference.held_out.logits is not None:
+        classes = reference.origin.classes if reference.origin is not None else []
+        if reference.held_out.logits is not None or classes:
             raise NotApplicable("This learner predicts classes, not numbers.")
         if held_out is None or recorded is None:
             raise NotApplicable(
@@ -42,10 +43,13 @@ class PredictionShift:
         before, now = (np.quantile(rows, [0.25, 0.5, 0.75], axis=0).T for rows in (held_out, known))
         order = np.argsort(-np.array(gaps), kind="stable")[:NUMBERS_IN_DETAIL]
         said = [f"{names[index]}: {_moved(before[index], now[index])}" for index in order[:NUMBERS_NAMED]]
+        first = order[0]
+        medians = [sensible(float(quartiles[first][1])) for quartiles in (before, now)]
+        usual = f"{names[first]}: median {medians[1]}, {medians[0]} there"
         return Finding(
             effect=max(gaps),
             effect_name="largest gap between the two distributions",
-            quiet=f"The predicted numbers are as in {reference.compared_with}: {said[0]}.",
+            quiet=f"The predicted numbers are as in {reference.compared_with}: {usual}.",
             loud=f"The predicted numbers have moved: {'; '.join(said)}.",
             detail={
                 "numbers": [

@@ -1,5 +1,6 @@
 """A learner that predicts numbers is watched for other numbers, within the error rate of all checks together."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from monitor.ingest.ingest_batch import IngestBatch
 from monitor.ingest.model_ingest import ModelIngest, register_external_model
 from monitor.reference.fit import fit_reference
 from monitor.reference.profile import Reference
+from monitor.reference.profile_content import Origin
 from monitor.reference.profile_file import encode
 from monitor.reference.window import Window
 from monitor.settings import MonitorSettings
@@ -79,12 +81,11 @@ def test_the_spread_of_numbers_is_noticed_where_their_median_stays(reference: Re
 def test_usual_numbers_are_told_to_be_usual(reference: Reference) -> None:
     result = result_of(reference, *rows(400, np.random.default_rng(6)))
     assert result.verdict is Verdict.OK
-    assert "as in held-out training data" in result.sentence
+    assert "as in held-out training data: predicted number" in result.sentence
+    assert "→" not in result.sentence
 
 
 def test_the_reference_keeps_the_numbers_and_their_names_in_its_file(reference: Reference, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     named = Reference.load(replace(reference, number_names=NAMES).save(tmp_path / "a.reference"))
     assert named.held_out.numbers is not None
     assert named.number_names == NAMES
@@ -133,6 +134,26 @@ def test_odd_numbers_get_a_verdict_and_never_a_nan(reference: Reference, strange
     result = result_of(reference, embeddings, numbers)
     assert result.verdict in (Verdict.OK, Verdict.SHIFTED)
     assert "nan" not in result.sentence
+
+
+def test_a_learner_of_several_labels_is_not_asked_for_numbers() -> None:
+    rng = np.random.default_rng(13)
+    labels = fit_reference(rows(400, rng)[0], calibration=(rows(400, rng)[0], None, None), rng=rng)
+    origin = Origin(
+        learner_sha256=None,
+        weights_sha256="w",
+        name="tags",
+        application="vision",
+        task="multi_label",
+        classes=["x", "y"],
+        created_at="now",
+        tidegate_version="0",
+        calibration_source="held-out rows",
+        accuracy=None,
+    )
+    result = result_of(replace(labels, origin=origin), *rows(200, rng))
+    assert result.verdict is Verdict.NOT_APPLICABLE
+    assert result.sentence == "This learner predicts classes, not numbers."
 
 
 def test_a_reference_from_before_says_how_to_get_the_check() -> None:
