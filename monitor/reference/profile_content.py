@@ -40,15 +40,30 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class ThinClass:
+    """A class with so few held-out rows that windows can't be compared with them.
+
+    `index` is its place among the classes, `held_out_rows` how many there were, and `training_share` its share of the
+    training rows.
+    """
+
+    index: int
+    held_out_rows: int
+    training_share: float
+
+
+@dataclass(frozen=True)
 class Examples:
     """Training inputs to show beside strange ones.
 
-    `embeddings` `(k, d)`, and k `captions` and small `pictures`, which are empty where an input has none.
+    `embeddings` `(k, d)`, k `captions`, and what they were: small `pictures`, or the `contents` of rows and texts; empty
+    where there are none.
     """
 
     embeddings: npt.NDArray[np.float32]
     captions: list[str]
     pictures: list[bytes]
+    contents: list[dict[str, Any]] = field(default_factory=list)
 
     def nearest(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """The index of the example nearest to each row, shape `(n,)`, by distance on the unit sphere."""
@@ -67,7 +82,7 @@ class ParitySample:
     steps: dict[str, npt.NDArray[np.float32]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReferenceContent:
     """The fields of a reference, as its file keeps them.
 
@@ -84,6 +99,9 @@ class ReferenceContent:
         compared_with: `held_out` in words.
         certificate: what was measured of the reference when it was made (`monitor.baselines.certificate`).
         feature_map_rows: the held-out rows of training, which fix the map from rows to features, where `held_out` are others.
+        categories: the values that the learner knows of its columns of categories, by column.
+        number_names: what the predicted numbers are called, of a learner that predicts numbers.
+        thin_classes: classes with too few held-out rows to compare with: rows of theirs are scored, and not compared.
     """
 
     scorers: Mapping[str, Scorer]
@@ -101,3 +119,6 @@ class ReferenceContent:
     compared_with: str = "held-out training data"
     certificate: dict[str, Any] | None = None
     feature_map_rows: Rows | None = None
+    categories: dict[str, list[Any]] = field(default_factory=dict)
+    number_names: tuple[str, ...] = ()
+    thin_classes: tuple[ThinClass, ...] = ()

@@ -170,6 +170,10 @@ class Tabular(Adapter):
             rows[-1][name] = None
         return [raw_row(row) for row in rows]
 
+    def known_categories(self) -> dict[str, list[Any]]:
+        """The categories of each column as they are sent, of those whose categories were learnt."""
+        return {name: categories.examples() for name, categories in self._categories.items() if categories}
+
     def columns(self, raw: RawInput) -> dict[str, Any]:
         fields: dict[str, Any] = orjson.loads(raw.content)
         return fields
