@@ -17,6 +17,7 @@ from monitor.reference.profile_content import Examples, Origin
 from reports.pictures import thumbnail
 from serving.engine.engine import Engine
 from serving.gateway.parity import PARITY_SAMPLES, make_parity_sample
+from serving.learner.environment import environment_here
 from serving.learner.tasks import SingleLabel
 from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
 from serving.profiling.labelled_data import LabelledInput
@@ -125,6 +126,8 @@ def _origin(engine: Engine, calibration_source: str, accuracy: float | None) -> 
         calibration_source=calibration_source,
         accuracy=accuracy,
         embedding_layer=engine.embedding_layer,
+        made_with=engine.loaded.made_with,
+        loaded_with=environment_here(),
     )
 
 
