@@ -10,6 +10,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
+from serving.learner.bytecode import HERE
 from serving.learner.export_contents import CODE_ARGUMENTS, describe_code
 from serving.learner.library_code import code_of_library
 from serving.learner.stand_ins import stand_in
@@ -107,6 +108,11 @@ def _missing(module: str, name: str | None, error: Exception) -> str:
             f"The learner needs {wanted}, which is gone since fastai 2.8: it was exported by an older fastai. Load it there "
             "and train or fine-tune it again with fastai 2.8, or serve it in an environment of that fastai."
         )
+    if package in sys.stdlib_module_names:
+        return (
+            f"The learner needs {wanted}, which this Python {HERE} has not ({error}): it was exported by another Python. "
+            "Use that one here, or export the learner again with this one."
+        )
     if _is_installed(package):
         return (
             f"The learner needs {wanted}, and the {package} that is installed here has no such ({error}): it was exported "
@@ -119,8 +125,6 @@ def _missing(module: str, name: str | None, error: Exception) -> str:
 
 
 def _is_installed(package: str) -> bool:
-    if package in sys.stdlib_module_names:
-        return True
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

@@ -53,10 +53,11 @@ def _answer(export: Path) -> dict[str, Any]:
 
     try:
         engine = Engine(load(export))
-        (probabilities,) = engine.predict([_input(engine.adapter.application, export.parent)]).probabilities
+        answered = engine.predict([_input(engine.adapter.application, export.parent)]).probabilities
     except BadLearner as error:
         return {"refused": str(error)}
-    return {"probabilities": [float(value) for value in probabilities]}
+    assert answered is not None
+    return {"probabilities": [float(value) for value in answered[0]]}
 
 
 def _input(application: str, folder: Path) -> RawInput:

@@ -52,8 +52,10 @@ class Net(nn.Module):
         return self.body(pictures)
 
 
-def network() -> nn.Module:
-    return nn.Sequential(fastai.ConvLayer(3, 4, stride=2), fastai.AdaptiveAvgPool(1), nn.Flatten(), nn.Linear(4, 2))
+def network(outputs: int = 2) -> nn.Sequential:
+    return nn.Sequential(
+        fastai.ConvLayer(3, 4, stride=2), fastai.AdaptiveAvgPool(1), nn.Flatten(), nn.Linear(4, outputs)
+    )
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -90,7 +92,7 @@ def regular_expression(folder: Path) -> Any:
     loaders = fastai.ImageDataLoaders.from_name_re(
         folder, pictures(folder), r"^\d(\d)", valid_pct=0.25, seed=0, item_tfms=fastai.Resize(8), bs=4, num_workers=0
     )
-    return fastai.Learner(loaders, nn.Sequential(*list(network())[:-1], nn.Linear(4, loaders.c)), path=folder)
+    return fastai.Learner(loaders, network(loaders.c), path=folder)
 
 
 def lambda_labels(folder: Path) -> Any:
