@@ -1,7 +1,8 @@
 """Which Python and libraries a learner was exported with, and loaded with, in a small JSON file beside the export.
 
-`export.environment.json` belongs to one file by its SHA-256. `made_with` is null where it is not known: a learner that
-`tidegate profile` loads may come from another machine. `loaded_with` is where a profile of it was made.
+`export.environment.json` belongs to one file by its SHA-256. Of a learner that `tidegate profile` loads, which may come from
+another machine, `made_with` tells the Python that its bytecode shows, and is null where it shows none; `profile(learn)` knows
+all of it. `loaded_with` is where the profile was made.
 """
 
 import json
@@ -11,6 +12,8 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from serving.learner.bytecode import HERE
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +84,9 @@ def differences(made_with: Environment | None) -> str:
     here = environment_here()
     found = []
     for name in ("python", *PACKAGES):
-        made = (made_with or {}).get(name)
-        if made is not None and made != here.get(name):
-            found.append(f"{'Python' if name == 'python' else name} {made} (here {here.get(name, 'none')})")
+        made, now = (made_with or {}).get(name), here.get(name)
+        if made is not None and (minor_of(made) != HERE if name == "python" else made != now):
+            found.append(f"{'Python' if name == 'python' else name} {made} (here {now or 'none'})")
     return ", ".join(found)
 
 

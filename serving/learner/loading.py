@@ -94,6 +94,8 @@ def load(
     learner = unpickle(path, import_modules, known)
     learner.model.eval()
     made_with = None if known is None else known.made_with
+    if made_with is None and contents is not None and contents.python is not None:
+        made_with = {"python": contents.python}
     return LoadedLearner(learner, name_of(path), digest, weights_sha256(learner.model), made_with)
 
 

@@ -17,8 +17,8 @@ _FLAGS, _VARIABLES, _FILE, _NAME, _FREE = 5, 9, 10, 11, -2
 _THE_ERROR = "the error"
 # How to go on, whichever Python made the export.
 REMEDY = (
-    "Use the Python that made it, or put labels, getters and transforms into a module, export the learner again, "
-    "and name the module with `--import MODULE`."
+    "Use the Python that made it, or put labels, getters, transforms and models of your own into a module, export the "
+    "learner again, and name the module with `--import MODULE`."
 )
 
 

@@ -12,7 +12,7 @@ from serving.engine.engine import Engine
 from serving.learner.adapters.tabular import Tabular, raw_row
 from serving.learner.adapters.text import Text, raw_tokens
 from serving.learner.adapters.vision import raw_image, source_of
-from serving.learner.environment import ExportEnvironment, environment_here, write_environment
+from serving.learner.environment import ExportEnvironment, environment_here, minor_of, write_environment
 from serving.learner.loading import LoadedLearner, load, name_of, weights_sha256
 from serving.profiling.batch_inference import ProgressTracker, without_progress
 from serving.profiling.labelled_data import LabelledInput, plain_rows
@@ -88,9 +88,11 @@ def _environment_of_export(path: Path, weights: str) -> tuple[ExportEnvironment 
     if exported.weights_sha256 != weights:
         return None, f"{path} holds another learner, so the reference is tied to the weights alone. Export again."
     assert exported.sha256 is not None
-    here = environment_here()
-    # A learner with its data was trained in this process: an export leaves them behind.
-    return ExportEnvironment(exported.sha256, exported.made_with or here, here), None
+    here, made_with = environment_here(), exported.made_with
+    # A learner with its data was trained in this process: an export leaves them behind. Its bytecode may tell otherwise.
+    if made_with is None or made_with == {"python": minor_of(here["python"])}:
+        made_with = here
+    return ExportEnvironment(exported.sha256, made_with, here), None
 
 
 def _labelled_inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:

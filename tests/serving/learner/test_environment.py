@@ -1,5 +1,6 @@
 """The environments of an export are told beside it and in its reference, as far as they are known."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ def test_a_profile_where_the_learner_was_trained_tells_what_made_the_export(tiny
     assert kept is not None
     assert kept.made_with == kept.loaded_with == environment_here()
     assert load(export).made_with == environment_here()
+
+
+def test_an_export_of_another_python_is_told_by_its_bytecode(tmp_path: Path) -> None:
+    python = "3.12" if HERE != "3.12" else "3.13"
+    packed = Path(__file__).parents[2] / "compatibility" / "other_pythons" / f"made_on_{python}" / "folders.pkl.gz"
+    (tmp_path / "export.pkl").write_bytes(gzip.decompress(packed.read_bytes()))
+    assert load(tmp_path / "export.pkl").made_with == {"python": python}
 
 
 def test_what_tells_of_another_file_is_not_believed(tiny: tuple[Any, Path], tmp_path: Path) -> None:
