@@ -27,7 +27,7 @@ def unpickle(path: Path, import_modules: tuple[str, ...] = (), known: ExportEnvi
     stand_ins: list[str] = []
     with modules_beside(path) as beside:
         for name in import_modules:
-            beside.want(name)
+            beside.allow(name)
         import_into_main(import_modules)
         learner = _load(path, pickle_module_for(beside, made_on, stand_ins), known)
     if stand_ins:

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -60,15 +60,22 @@ class ModulesBeside(importlib.abc.MetaPathFinder):
         self._wanted: set[str] = set()
         self._running = 0
 
+    def allow(self, module: str) -> None:
+        """This module may be taken from the export's folder."""
+        self._wanted.add(module.partition(".")[0])
+
     def want(self, module: str) -> None:
         """The export needs this module: it may be taken from its folder.
 
         Raises:
             BadLearner: another file of this name was imported for another export.
         """
+        self.allow(module)
         name = module.partition(".")[0]
-        self._wanted.add(name)
         loaded, beside = sys.modules.get(name), self._file(name)
+        if loaded is None and beside is not None and _on_path(name) == beside:
+            # It lies where Python looks anyway, as it does for a verb that runs in this folder.
+            self._name(name, beside)
         loader = getattr(getattr(loaded, "__spec__", None), "loader", None)
         if beside is None or not isinstance(loader, _LoaderBeside):
             return
@@ -85,7 +92,7 @@ class ModulesBeside(importlib.abc.MetaPathFinder):
         file = self._file(name)
         if file is None:
             return None
-        logger.warning("%s needs the module %s, which is code and runs: uses %s beside it", self._export, name, file)
+        self._name(name, file)
         return importlib.util.spec_from_file_location(name, file, loader=_LoaderBeside(name, str(file), self))
 
     @contextmanager
@@ -96,6 +103,9 @@ class ModulesBeside(importlib.abc.MetaPathFinder):
             yield
         finally:
             self._running -= 1
+
+    def _name(self, module: str, file: Path) -> None:
+        logger.warning("%s needs the module %s, which is code and runs: uses %s beside it", self._export, module, file)
 
     def _file(self, name: str) -> Path | None:
         candidates = (self._folder / f"{name}.py", self._folder / name / "__init__.py")
@@ -115,6 +125,11 @@ class _LoaderBeside(SourceFileLoader):
                 super().exec_module(module)
             except (Exception, SystemExit) as error:
                 raise _failed(module.__name__, error) from error
+
+
+def _on_path(name: str) -> Path | None:
+    spec = PathFinder.find_spec(name)
+    return None if spec is None or spec.origin is None else Path(spec.origin).resolve()
 
 
 def _is_file_name(name: str) -> bool:

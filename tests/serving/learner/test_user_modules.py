@@ -65,6 +65,15 @@ def test_a_module_beside_the_export_is_found_and_named_before_it_runs(
     assert messages[2] == "it runs"
 
 
+def test_a_module_beside_the_export_is_named_too_where_python_looks_anyway(
+    digits: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    export = exported_with_a_module_of_the_users(digits, tmp_path, "users_in_folder")
+    monkeypatch.syspath_prepend(tmp_path)
+    load(export)
+    assert f"uses {tmp_path / 'users_in_folder.py'} beside it" in caplog.text
+
+
 def test_a_file_beside_the_export_that_nothing_asks_for_is_never_run(tmp_path: Path) -> None:
     (tmp_path / "users_unasked.py").write_text("raise AssertionError\n")
     with modules_beside(tmp_path / "export.pkl"), pytest.raises(ModuleNotFoundError):
