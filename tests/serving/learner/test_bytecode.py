@@ -1,6 +1,7 @@
 """The Python that compiled a function is told from its bytecode; what another one calls otherwise is found."""
 
 import ast
+import inspect
 import io
 import pickle
 import types
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from serving.learner import bytecode
 from serving.learner.bytecode import HERE, fits_here, known_layouts, layout_here, pythons_of
-from serving.learner.export_contents import read_contents
+from serving.learner.export_contents import describe_code, read_contents
 from serving.learner.export_unpickler import pickle_module_for
+from serving.learner.stand_ins import stand_in
 from serving.learner.unpickling import unpickle
 from serving.learner.user_modules import modules_beside
 from store.errors import BadLearner
@@ -127,3 +130,32 @@ def test_a_pickle_that_can_not_be_followed_is_said_to_be_so(tmp_path: Path) -> N
     assert read_contents(archive(tmp_path, b"\x80\x02\x82\x01.")) is None
     (tmp_path / "no.zip").write_bytes(b"no archive")
     assert read_contents(tmp_path / "no.zip") is None
+
+
+# The arguments of `types.CodeType` for `def get_label(file, *, kind="a"): return file.name` on Python 3.10.
+OF_PYTHON_310 = (
+    *(1, 0, 1, 2, 1, 67, b"|\x00j\x00S\x00", (None,), ("name",), ("file", "kind")),
+    *("/home/user/labels.ipynb", "get_label", 1, b"\x0a\x01", (), ()),
+)
+
+
+@pytest.mark.parametrize("by_keyword", [True, False])
+def test_a_function_of_a_much_older_python_is_there_in_name_and_says_so_when_it_is_called(by_keyword: bool) -> None:
+    described = describe_code(OF_PYTHON_310)
+    assert (described.name, described.fits_here, described.pythons) == ("get_label", False, frozenset({bytecode.OLDER}))
+    code = stand_in(OF_PYTHON_310, described.name, "Python 3.10 or older")
+    function = types.FunctionType(code, {})
+    function.__kwdefaults__ = {"kind": "a"}
+    assert str(inspect.signature(function)) == "(file, *, kind='a')"
+    with pytest.raises(BadLearner, match=r"'get_label' was compiled by Python 3\.10 or older"):
+        function(Path("a"), kind="b") if by_keyword else function(Path("a"))
+
+
+def test_calling_it_again_and_again_keeps_nothing() -> None:
+    function = types.FunctionType(stand_in(OF_PYTHON_310, "get_label", "Python 3.10 or older"), {})
+    errors = []
+    for _ in range(2):
+        with pytest.raises(BadLearner) as raised:
+            function("a", kind="b")
+        errors.append(raised.value)
+    assert errors[0] is not errors[1]
