@@ -23,7 +23,8 @@ class Origin:
 
     `learner_sha256` is the hash of the exported file, None when it was made from a learner in memory that had not been
     exported; `weights_sha256` is the hash of its weights. `embedding_layer` is the layer whose input the embeddings are,
-    None in references made before it was kept.
+    `made_with` tells the Python and the libraries that exported the file, None where they are not known, and `loaded_with`
+    those that made the reference. All three are None in references made before they were kept.
     """
 
     learner_sha256: str | None
@@ -37,6 +38,8 @@ class Origin:
     calibration_source: str
     accuracy: float | None
     embedding_layer: str | None = None
+    made_with: dict[str, str] | None = None
+    loaded_with: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from store.errors import BadReference
 
 FORMAT = 2
 _NO_CHECKSUM = "0" * 64
+_ADDED_LATER = frozenset({"embedding_layer", "made_with", "loaded_with"})
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -160,12 +161,18 @@ def _header(reference: ReferenceContent) -> dict[str, Any]:
         "held_out_rows": reference.held_out_rows,
         "certificate": reference.certificate,
         "warnings": list(reference.warnings),
-        "origin": None if reference.origin is None else asdict(reference.origin),
+        "origin": None if reference.origin is None else _origin_fields(reference.origin),
         "probes": [{"media_type": sample.media_type} for sample in reference.parity_samples],
         "examples": None
         if examples is None
         else {"captions": examples.captions, "lengths": [len(picture) for picture in examples.pictures]},
     }
+
+
+def _origin_fields(origin: Origin) -> dict[str, Any]:
+    """Without what was added later and is not known, so that an older reference is written again as it was."""
+    fields = asdict(origin)
+    return {name: value for name, value in fields.items() if value is not None or name not in _ADDED_LATER}
 
 
 def _arrays(reference: ReferenceContent) -> Arrays:

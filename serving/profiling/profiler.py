@@ -16,6 +16,7 @@ from monitor.reference.profile_content import Origin
 from monitor.reference.thin_classes import thin_class_warning
 from serving.engine.engine import Engine
 from serving.gateway.parity import PARITY_SAMPLES, make_parity_sample
+from serving.learner.environment import environment_here
 from serving.learner.tasks import SingleLabel
 from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
 from serving.profiling.kept_inputs import draw, keep_columns, keep_examples, known_categories
@@ -130,6 +131,8 @@ def _origin(engine: Engine, calibration_source: str, accuracy: float | None) -> 
         calibration_source=calibration_source,
         accuracy=accuracy,
         embedding_layer=engine.embedding_layer,
+        made_with=engine.loaded.made_with,
+        loaded_with=environment_here(),
     )
 
 

@@ -52,6 +52,8 @@ class Tabular(Adapter):
         self._table_steps: TableSteps | None = None
         try:
             self._collate_by_fastai([self.decode(self.examples()[0]).content])
+        except BadLearner:
+            raise
         except Exception as error:
             raise BadLearner(
                 f"The learner's table steps fail on a plain row: {type(error).__name__}: {error}. "
