@@ -14,6 +14,9 @@ class MaterialEffects(BaseModel):
     confidence_distance: float = Field(
         0.10, ge=0, le=1, description="largest gap between the two distributions of confidence"
     )
+    number_distance: float = Field(
+        0.10, ge=0, le=1, description="largest gap between the two distributions of a predicted number"
+    )
     accuracy_loss: float = Field(0.05, ge=0, le=1, description="estimated loss of accuracy of a shifted window")
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,10 +10,12 @@ import orjson
 
 from monitor import checks
 from monitor.history.report_material import JudgedWindow, ReportMaterial
+from monitor.shift.column_changes import sentence_of as columns_sentence
 from monitor.shift.diagnosis import SENTENCES, Cause
 from reports.render import page
+from reports.report_card import report_card
 from reports.sections import SECTIONS
-from store.repositories.runs import CheckResult, RunRecord, Verdict
+from store.repositories.runs import CheckResult, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +32,15 @@ class OnSite:
     replaced_by: UUID | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DriftReport:
-    """A drift report. In a notebook it shows itself."""
+    """A drift report. In a notebook it shows its card: the verdict and its numbers."""
 
     document: dict[str, Any]
+
+    def __repr__(self) -> str:
+        values = self.document
+        return f"<DriftReport of {values['model']['name']}: {values['headline']}; {values['count']:,} predictions>"
 
     def html(self, site: OnSite | None = None) -> str:
         """One page that opens offline; on a gateway's site, the same page with the site's navigation."""
@@ -64,16 +69,17 @@ class DriftReport:
         return target
 
     def _repr_html_(self) -> str:
-        # A frame of its own keeps the report's style from the notebook's and the notebook's from the report's.
-        return f'<iframe srcdoc="{escape(self.html())}" style="width:100%;height:720px;border:0"></iframe>'
+        # The page itself is megabytes with its pictures, and a notebook keeps every output: the card is small.
+        return report_card(self.document)
 
 
-def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:
+def drift_report(window: JudgedWindow, material: ReportMaterial, *, no_columns_page: str | None = None) -> DriftReport:
     """The report of one judged window.
 
     Args:
         window: the window, and what was found in it.
         material: its inputs and counts that are drawn.
+        no_columns_page: why Evidently's page could not be made, where it was asked for.
     """
     run, model = window.run, window.model
     return DriftReport(
@@ -91,7 +97,7 @@ def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:
             "accuracy_loss": run.accuracy_loss,
             "alpha": None if window.test is None else window.test.alpha,
             "headline": _headline(run.verdict),
-            "summary": _summary(run),
+            "summary": _summary(window),
             "sentence": run.sentence,
             "seed": run.seed,
             "reference": run.reference_sha256,
@@ -102,6 +108,7 @@ def drift_report(window: JudgedWindow, material: ReportMaterial) -> DriftReport:
                 {"check": checks.title(event.check), "state": event.state.value, "sentence": event.sentence}
                 for event in window.events
             ],
+            "no_columns_page": no_columns_page,
             "sections": _section_values(window, material),
         }
     )
@@ -133,13 +140,17 @@ def _check_values(result: CheckResult) -> dict[str, Any]:
     }
 
 
-def _summary(run: RunRecord) -> str:
+def _summary(window: JudgedWindow) -> str:
     """One line under the headline; what each check found stands in its own words further down."""
+    run, test = window.run, window.test
     shifted = [checks.title(result.check).lower() for result in run.results if result.verdict is Verdict.SHIFTED]
     if not shifted:
         return run.sentence
-    cause = f"{SENTENCES[Cause(run.cause)]} " if run.cause else ""
-    return f"{cause}What has shifted: {', '.join(shifted)}."
+    cause = ""
+    if run.cause:
+        cause = f"{SENTENCES[Cause(run.cause)] if test is None else test.sentence} "
+    columns = f" {columns_sentence(test.columns)}" if test is not None and test.columns else ""
+    return f"{cause}What has shifted: {', '.join(shifted)}.{columns}"
 
 
 def _headline(verdict: Verdict) -> str:

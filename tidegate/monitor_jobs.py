@@ -8,7 +8,7 @@ from monitor.history.report_material import ReportMaterial, read_report_material
 from monitor.passes.monitor_pass import PassResult
 from monitor.passes.run_passes import deserves_report, run_passes
 from monitor.settings import MonitorSettings
-from reports.columns_page import columns_page
+from reports.columns_page import ColumnsPage, columns_page
 from reports.drift import drift_report
 from store.errors import LeaseLost, TidegateError
 from store.repositories.jobs import Lease, no_fence
@@ -68,12 +68,6 @@ def write_report(store: Store, result: PassResult, *, columns: bool) -> None:
         # The verdict is committed, and alerts link to its report.
         logger.exception("the inputs of run %s can't be read; its report goes out without them", result.run.id)
         material = ReportMaterial({}, [])
-    report = drift_report(result, material)
-    page = None
-    if columns:
-        try:
-            page = columns_page(result, material)
-        except Exception:
-            # Another library's page: our own report goes out without it.
-            logger.exception("Evidently's page of run %s failed", result.run.id)
-    store.reports.save(result.run.id, result.run.at, report.document, page)
+    page = columns_page(result, material) if columns else ColumnsPage(None)
+    report = drift_report(result, material, no_columns_page=page.reason)
+    store.reports.save(result.run.id, result.run.at, report.document, page.html)

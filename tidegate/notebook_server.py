@@ -12,6 +12,7 @@ from monitor.reference.profile import Reference
 from reports.drift import DriftReport
 from serving.learner.loading import load, weights_sha256
 from store.database.engine import Database
+from store.errors import BadLearner
 from store.store import Store
 from tidegate.gateway_process import GatewayProcess
 from tidegate.notebook import report
@@ -143,9 +144,17 @@ def serve(
 def _find_or_make_export(learner: Any, folder: Path) -> Path:
     """The export of this learner at its own path, if its weights are the same; else a new one in `folder`."""
     exported = Path(learner.path) / "export.pkl"
-    if exported.is_file() and load(exported).weights_sha256 == weights_sha256(learner.model):
+    if exported.is_file() and _holds(exported, learner):
         return exported
     path = folder / "learner.pkl"
     # fastai joins it to the learner's own path, which an absolute one replaces.
     learner.export(path.resolve())
     return path
+
+
+def _holds(export: Path, learner: Any) -> bool:
+    try:
+        return load(export).weights_sha256 == weights_sha256(learner.model)
+    except BadLearner:
+        # Of another Python, perhaps: it is exported anew.
+        return False

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.alarm.sequential import SequentialAlarm
-from monitor.alarm.streams import STREAMS, make_alarms
+from monitor.alarm.streams import STREAMS, make_alarms, without_thin_classes
 from monitor.reference.profile import Reference
 from store.repositories.alarms import AlarmRecord
 from store.repositories.predictions import RecordedStream
@@ -89,7 +89,7 @@ def advance_alarms(reference: Reference, inputs: AlarmInputs, *, back_to_normal:
         if was_firing and back_to_normal:
             alarm.acknowledge()
         else:
-            values = _stream_values(name, inputs.arrived)
+            values = without_thin_classes(reference, _stream_values(name, inputs.arrived), inputs.arrived.class_indices)
             alarm.update(values[~np.isnan(values)])
         alarms[name] = alarm
     return AlarmAdvance(

@@ -60,7 +60,22 @@ def make_alarms(reference: Reference, promise: float, seed: int) -> dict[str, Se
         promise: N, the number of predictions to a false alarm of them all.
         seed: breaks ties.
     """
-    return make_alarms_among(stream_values(reference.held_out), len(reference.class_names), promise, seed)
+    baseline = {
+        name: without_thin_classes(reference, values, reference.held_out.class_indices)
+        for name, values in stream_values(reference.held_out).items()
+    }
+    return make_alarms_among(baseline, len(reference.class_names), promise, seed)
+
+
+def without_thin_classes(reference: Reference, values: Floats, class_indices: npt.NDArray[np.int64] | None) -> Floats:
+    """A stream's numbers `(n,)` with NaN where a row is predicted as a class with too few held-out rows.
+
+    An alarm ranks among held-out rows, and has nothing to rank such a row among.
+    """
+    if not reference.thin_classes or class_indices is None:
+        return values
+    thin = np.isin(class_indices, [thin_class.index for thin_class in reference.thin_classes])
+    return np.where(thin, np.nan, values)
 
 
 def stream_values(rows: Rows) -> dict[str, Floats]:

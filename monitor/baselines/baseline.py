@@ -183,6 +183,8 @@ def encode_rows(rows: Rows) -> bytes:
     }
     if rows.logits is not None:
         arrays["logits"] = rows.logits
+    if rows.numbers is not None:
+        arrays["numbers"] = rows.numbers
     # A file keeps arrays in an order of its own, and the fused score is a sum over the scorers in theirs.
     arrays["order"] = np.frombuffer("\n".join(rows.parts).encode(), np.uint8)
     content: bytes = save_tensors({name: np.ascontiguousarray(value) for name, value in arrays.items()})
@@ -194,4 +196,4 @@ def decode_rows(content: bytes) -> Rows:
     arrays = load_tensors(content)
     embeddings = arrays["embeddings"].astype(np.float32) * np.float32(arrays["scale"][0])
     parts = {name: arrays[f"{PARTS}{name}"] for name in arrays["order"].tobytes().decode().split("\n")}
-    return Rows(embeddings, arrays.get("logits"), None, parts)
+    return Rows(embeddings, arrays.get("logits"), None, parts, arrays.get("numbers"))

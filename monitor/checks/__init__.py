@@ -7,11 +7,12 @@ from monitor.checks.confidence_shift import ConfidenceShift
 from monitor.checks.covariate_shift import CovariateShift
 from monitor.checks.flagged_share import FlaggedShare
 from monitor.checks.label_shift import LabelShift
+from monitor.checks.prediction_shift import PredictionShift
 
 # Results that are shown and alerted beside the checks of a window.
 _OTHER_TITLES = {CHANGE: "Change in the stream", ACCURACY: "Estimated accuracy"}
 
-CHECKS: tuple[Check, ...] = (FlaggedShare(), CovariateShift(), LabelShift(), ConfidenceShift())
+CHECKS: tuple[Check, ...] = (FlaggedShare(), CovariateShift(), LabelShift(), ConfidenceShift(), PredictionShift())
 
 
 def title(name: str) -> str:

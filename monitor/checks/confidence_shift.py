@@ -26,11 +26,14 @@ class ConfidenceShift:
         held_out_mean, window_mean = float(held_out.mean()), float(finite.mean())
         direction = "less" if window_mean < held_out_mean else "more"
         averages = f"{window_mean:.1%} on average, {held_out_mean:.1%} in {reference.compared_with}"
+        moved = f"The learner is {direction} sure of itself than before"
+        if f"{window_mean:.1%}" == f"{held_out_mean:.1%}":
+            moved = "The learner's confidence is spread differently than before"
         return Finding(
             effect=distance,
             effect_name="largest gap between the two distributions",
             quiet=f"The learner is as sure of itself as before: {averages}.",
-            loud=f"The learner is {direction} sure of itself than before: {averages}.",
+            loud=f"{moved}: {averages}.",
             detail={"training_mean": held_out_mean, "window_mean": window_mean},
         )
 

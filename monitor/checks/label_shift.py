@@ -4,6 +4,7 @@ import numpy as np
 
 from monitor.checks.base import Finding, NotApplicable
 from monitor.reference.profile import Reference
+from monitor.reference.thin_classes import describe_thin_classes
 from monitor.reference.window import Window
 from monitor.settings import MaterialEffects
 
@@ -31,11 +32,15 @@ class LabelShift:
         names = reference.class_names
         order = np.argsort(-np.abs(change), kind="stable")[:CLASSES_IN_DETAIL]
         most = "; ".join(f"{names[i]}: {held_out_shares[i]:.0%} → {window_shares[i]:.0%}" for i in order[:3])
+        loud = f"The mix of predicted classes has moved by {moved:.1%}. Most of all {most}."
+        if f"{moved:.1%}" == "0.0%":
+            loud = "Classes are predicted in their usual mix, and their mean probabilities differ."
+        left_out = _left_out(reference, window)
         return Finding(
             effect=moved,
             effect_name="share of predictions that moved to other classes",
-            quiet=f"Classes are predicted in their usual mix ({moved:.1%} of predictions differ).",
-            loud=f"The mix of predicted classes has moved by {moved:.1%}. Most of all {most}.",
+            quiet=f"Classes are predicted in their usual mix ({moved:.1%} of predictions differ).{left_out}",
+            loud=f"{loud}{left_out}",
             detail={
                 "classes": [
                     {"class": names[i], "training": float(held_out_shares[i]), "window": float(window_shares[i])}
@@ -46,3 +51,12 @@ class LabelShift:
 
     def matters(self, effect: float, matters: MaterialEffects) -> bool:
         return effect >= matters.class_mix_change
+
+
+def _left_out(reference: Reference, window: Window) -> str:
+    """Which classes are not compared, with their share of the window, as a sentence after another."""
+    if not window.left_out:
+        return ""
+    share = window.left_out / (window.left_out + len(window.rows))
+    thin = describe_thin_classes(reference.thin_classes, reference.class_names)
+    return f" Not compared: {share:.0%} of predictions, because there are too few held-out rows of {thin}."

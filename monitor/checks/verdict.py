@@ -1,16 +1,19 @@
 """Judges a window for the operator: what is certain and large enough to matter is a shift."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from monitor.accuracy.estimate import NoEstimate, estimate_rows
 from monitor.checks import ACCURACY, CHECKS, Check
+from monitor.checks.covariate_shift import CovariateShift
 from monitor.checks.window_comparison import SkippedCheck, WindowCheck, WindowTest, run_window_test
 from monitor.reference.profile import Reference
+from monitor.reference.thin_classes import describe_thin_classes
 from monitor.reference.window import Window
 from monitor.settings import MonitorSettings
+from monitor.shift.column_changes import sentence_of
 from store.repositories.runs import CheckResult, Verdict
 
 
@@ -52,9 +55,16 @@ def judge(
     if missing_rows > 0:
         sentence = f"Not enough data yet: {window.total:,} predictions; {missing_rows:,} more are needed for a verdict."
         return no_verdict(Verdict.NOT_ENOUGH_DATA, sentence, checks)
+    compared = len(window.rows) - int(reference.left_out(window.rows).sum())
+    if compared < min(settings.minimum_rows, len(window.rows)):
+        return no_verdict(Verdict.NOT_ENOUGH_DATA, _too_few_compared(reference, window, compared, settings), checks)
     test = run_window_test(reference, window, settings.alpha, rng, checks, finest=level)
     by_name = {check.name: check for check in checks}
     results = {outcome.name: _judge_check(outcome, by_name[outcome.name], settings, level) for outcome in test.checks}
+    columns = results.get(CovariateShift.name)
+    if test.columns and columns is not None and columns.verdict is Verdict.SHIFTED:
+        # Alerts repeat this sentence: the columns say what a person can look into.
+        results[columns.check] = replace(columns, sentence=f"{columns.sentence} {sentence_of(test.columns)}")
     results |= {skipped.name: _skipped_result(skipped) for skipped in test.silent}
     in_order = (*(results[check.name] for check in checks), _judge_accuracy(reference, window, test, settings))
     return _sum_up(window, reference, test, in_order)
@@ -111,9 +121,14 @@ def _sum_up(window: Window, reference: Reference, test: WindowTest, results: tup
     shifted = [result for result in checks if result.verdict is Verdict.SHIFTED]
     harm = [result.sentence for result in results if result.check == ACCURACY and result.verdict is Verdict.SHIFTED]
     failed = [result for result in results if result.verdict is Verdict.FAILED]
-    failures = f" {len(failed)} of {len(results)} checks failed; see below." if failed else ""
+    applied = [result for result in results if result.verdict is not Verdict.NOT_APPLICABLE]
+    failures = f" {len(failed)} of {len(applied)} checks failed; see below." if failed else ""
     if shifted:
-        sentences = [test.sentence, *harm, *(result.sentence for result in shifted)]
+        said = [result.sentence for result in shifted]
+        columns = sentence_of(test.columns)
+        if columns and not any(columns in sentence for sentence in said):
+            said.append(columns)
+        sentences = [test.sentence, *harm, *said]
         return Judgement(Verdict.SHIFTED, " ".join(sentences) + failures, results, test)
     if any(result.verdict is Verdict.OK for result in checks):
         sentence = f"Nothing has changed: {window.total:,} predictions look like {reference.compared_with}."
@@ -121,6 +136,15 @@ def _sum_up(window: Window, reference: Reference, test: WindowTest, results: tup
     if failed:
         return Judgement(Verdict.FAILED, "No check could be made." + failures, results, test)
     return Judgement(Verdict.NOT_APPLICABLE, "No check applies to this learner.", results, test)
+
+
+def _too_few_compared(reference: Reference, window: Window, compared: int, settings: MonitorSettings) -> str:
+    thin = describe_thin_classes(reference.thin_classes, reference.class_names)
+    return (
+        f"Not enough data to compare: {compared:,} of {len(window.rows):,} predictions are of classes with held-out rows, "
+        f"and {settings.minimum_rows:,} are needed. There are too few held-out rows of {thin}. Make the reference with "
+        "held-out rows of every class."
+    )
 
 
 def no_verdict(verdict: Verdict, sentence: str, checks: Sequence[Check] = CHECKS) -> Judgement:

@@ -12,7 +12,8 @@ from monitor.checks import CHECKS, Check, NotApplicable
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
 from monitor.shift.attribution import SHOWN, ClassShare, class_mix, witnesses
-from monitor.shift.diagnosis import SENTENCES, Cause, cause_of, measure_evidence
+from monitor.shift.column_changes import ColumnChange, find_column_changes
+from monitor.shift.diagnosis import Cause, cause_of, measure_evidence, sentence_of
 from monitor.shift.max_t import GroupPValue, MaxTResult, max_t_test
 from monitor.shift.permutation import number_of_permutations, permuted_gaps
 from monitor.shift.row_features import RowFeatures, features_of
@@ -61,7 +62,8 @@ class WindowTest:
     `detected` is the one verdict: in a window without a shift it is True with probability alpha at most. `p_value` is
     its p-value, at least `1/(draws + 1)`. `cause` says what kind of shift it is. `classes` are the class shares that
     moved most, first, and `witnesses` the indices of the rows that are most typical of the difference, most typical
-    first; both empty where nothing was detected. `silent` are the checks that could not be made.
+    first; both empty where nothing was detected. `columns` are the columns of a table that moved, the largest change first.
+    `silent` are the checks that could not be made.
     """
 
     detected: bool
@@ -73,6 +75,7 @@ class WindowTest:
     classes: tuple[ClassShare, ...]
     witnesses: npt.NDArray[np.int64]
     silent: tuple[SkippedCheck, ...] = ()
+    columns: tuple[ColumnChange, ...] = ()
     n: int = 0
     draws: int = 0
 
@@ -123,7 +126,18 @@ def run_window_test(
         rng: all randomness.
         checks: which checks.
         finest: a smaller level at which p-values of a certain shift still have to be told apart; more draws are made for it.
+
+    Raises:
+        BadInput: no row is of a class that has held-out rows to compare with.
     """
+    kept = np.flatnonzero(~reference.left_out(window.rows))
+    if kept.size == 0:
+        raise BadInput(
+            "No row can be compared: all are of classes with too few held-out rows. Make the reference with held-out "
+            "rows of every class.",
+            field="embeddings",
+        )
+    window = window.taking(kept)
     # A generator for each purpose: one more check never changes the numbers of another.
     for_test, for_cause, for_classes, *for_checks = rng.spawn(3 + len(checks))
     features = features_of(reference)
@@ -145,12 +159,13 @@ def run_window_test(
         p_value=result.p_value,
         alpha=alpha,
         cause=cause,
-        sentence=SENTENCES[cause],
+        sentence=sentence_of(cause, has_classes=reference.uses_logits),
         checks=tuple(outcome for outcome in outcomes if isinstance(outcome, WindowCheck)),
         classes=_moved_classes(reference, window, cause, for_classes),
-        witnesses=witnesses(features, rows, SHOWN) if detected else np.zeros(0, np.int64),
+        witnesses=kept[witnesses(features, rows, SHOWN)] if detected else np.zeros(0, np.int64),
         silent=tuple(outcome for outcome in outcomes if isinstance(outcome, SkippedCheck)),
-        n=len(window.rows),
+        columns=_moved_columns(reference, window, alpha) if detected else (),
+        n=len(kept),
         draws=result.draws,
     )
 
@@ -162,6 +177,13 @@ def _moved_classes(
         return ()
     # Where rows within a class have changed too, the confusion of held-out rows tells nothing of true classes.
     return tuple(class_mix(reference, window.rows, rng, true_classes=cause is Cause.LABEL_SHIFT))
+
+
+def _moved_columns(reference: Reference, window: Window, alpha: float) -> tuple[ColumnChange, ...]:
+    # Columns are kept of held-out rows alone: they say nothing of a change from an accepted baseline.
+    if reference.feature_map_rows is not None or not reference.columns or not window.records:
+        return ()
+    return find_column_changes(reference.columns, window.records, reference.categories, alpha)
 
 
 def _permutation_test(

@@ -138,7 +138,10 @@ def read_history(store: Store, model: ModelRecord, reference: Reference | None, 
 
 
 def check_last_day(store: Store, model: ModelRecord, reference: Reference, until: datetime) -> WindowSumsTest | None:
-    """The last 24 hours tested against the reference by their rollups; None where there are too few predictions."""
+    """The last 24 hours tested against the reference by their rollups; None where there are too few predictions, or where
+    some classes have too few held-out rows: sums hold their predictions too."""
+    if reference.thin_classes:
+        return None
     # Starts at a whole hour, as minutes of the first hour may be rolled up into it already.
     since = bucket_start(until - timedelta(days=1), HOUR_SECONDS)
     rollup = store.rollups.sums(model.sha256, since, until, features_of(reference).sha256).get(ALL)

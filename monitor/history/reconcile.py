@@ -96,7 +96,7 @@ def _read_predictions(
         return None
     rows: Rows | None = None
     if reference is not None:
-        rows = reference.rows(window.embeddings, window.logits if reference.uses_logits else None)
+        rows = reference.rows(window.embeddings, window.logits)
     scored = ~np.isnan(window.p_values)
     return PredictionColumns(
         at=window.at,

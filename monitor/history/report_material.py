@@ -14,6 +14,7 @@ import numpy as np
 from monitor.checks.window_comparison import WindowTest
 from monitor.reference.profile import Reference
 from monitor.shift.input_groups import Group
+from monitor.shift.table_columns import TABLES
 from store.recording.prediction_batch import RawInput
 from store.repositories.alerts import AlertEvent
 from store.repositories.models import ModelRecord
@@ -83,7 +84,7 @@ def read_report_material(
     for group in window.groups[:GROUPS_SHOWN]:
         row_indices += group_rows(group)
     ids = [recorded.ids[row_index] for row_index in row_indices]
-    if with_columns and window.reference is not None and window.model.application == "tabular":
+    if with_columns and window.reference is not None and window.model.application in TABLES:
         ids += recorded.ids[column_rows(recorded)]
     return ReportMaterial(
         raw_inputs=predictions.raw_inputs(list(dict.fromkeys(ids))) if ids else {},

@@ -11,7 +11,6 @@ from monitor.background_task import PeriodicTask
 from monitor.history.aggregate import Bucket, PredictionColumns, aggregate, features_sha256
 from monitor.history.slices import Slices
 from monitor.reference.profile import Reference
-from monitor.reference.rows import Rows
 from monitor.reference.scores import Scores
 from store.clock import new_id
 from store.errors import StoreUnavailable
@@ -129,7 +128,7 @@ def _joined(waiting: list[PredictionColumns]) -> Iterator[PredictionColumns]:
 def _columns(batch: PredictionBatch, reference: Reference | None, scores: Scores | None) -> PredictionColumns:
     rows = None
     if reference is not None and scores is not None:
-        rows = Rows.of(batch.embeddings, batch.logits if reference.uses_logits else None, None, scores.parts)
+        rows = reference.scored_rows(batch.embeddings, batch.logits, None, scores.parts)
     return PredictionColumns(
         at=batch.at,
         tags=batch.tags,

@@ -84,6 +84,7 @@ class ModelIngest:
             if column is not None and len(column) != n:
                 raise BadInput(f"{n:,} embeddings came, and {len(column):,} {name}.", field=name)
         scores = self.reference.score(sent.embeddings, sent.logits)
+        self._check_numbers(sent, scores)
         logits = np.zeros((n, 0), np.float32) if sent.logits is None else np.asarray(sent.logits, np.float32)
         class_indices, confidences = _classify(logits, self.model)
         now = self._store.database.utc_now()
@@ -110,6 +111,16 @@ class ModelIngest:
             repeatable=True,
         )
         return batch, scores
+
+    def _check_numbers(self, sent: IngestBatch, scores: Scores) -> None:
+        """Rows of one model with and without numbers could not be compared later."""
+        numbers = self.reference.held_out.numbers
+        if numbers is not None and sent.logits is None:
+            raise BadInput(
+                f"The reference compares predicted numbers, {numbers.shape[1]} a row, and none came. Send them as `logits`.",
+                field="logits",
+            )
+        self.reference.scored_rows(np.asarray(sent.embeddings), sent.logits, None, scores.parts)
 
     def _class_names(self, class_indices: list[int | None]) -> list[str]:
         names = self.model.classes

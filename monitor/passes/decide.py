@@ -149,7 +149,7 @@ def _judge_pass(monitor_pass: MonitorPass) -> WindowFindings:
     return judge_window(
         WindowInputs(
             reference=look.comparison.reference,
-            window=Window.of_record(look.comparison.reference, look.recorded),
+            window=Window.of_record(look.comparison.reference, look.recorded, look.records),
             settings=monitor_pass.settings,
             alert_alpha=monitor_pass.alert_alpha,
             seed=look.seed,

@@ -1,8 +1,9 @@
 """What one pass of the monitor over one model goes in with, as values, and what comes out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from monitor.alarm.state_update import AlarmInputs
 from monitor.baselines.baseline import Comparison
@@ -21,7 +22,8 @@ from store.repositories.runs import RunRecord
 class Look:
     """One window of one model, and what it is compared with: None where there is nothing to compare it with.
 
-    `at` is the instant of the look, `since` where the window begins for people, and `seed` all its randomness.
+    `at` is the instant of the look, `since` where the window begins for people, and `seed` all its randomness. `records`
+    are inputs of the window as columns, where they are rows of a table or texts and were kept.
     """
 
     model: ModelRecord
@@ -30,6 +32,7 @@ class Look:
     at: datetime
     since: datetime
     seed: str
+    records: Sequence[Mapping[str, Any]] = ()
 
     @property
     def reference(self) -> Reference | None:

@@ -1,12 +1,15 @@
 """The first step of a pass: everything that a look at one model needs is read from the database, as values."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from monitor.alarm.state_update import AlarmInputs, find_stream_start, select_states
 from monitor.baselines.baseline import Comparison, load_comparison
+from monitor.history.report_material import column_rows
 from monitor.passes.monitor_pass import LateWindow, Look, MonitorPass
 from monitor.passes.pass_context import PassContext
 from monitor.seed import generator
+from monitor.shift.table_columns import records_of
 from store.clock import EPOCH
 from store.errors import BadReference, NotFound
 from store.repositories.models import ModelRecord
@@ -26,7 +29,15 @@ def read_window(context: PassContext, model: ModelRecord, until: datetime) -> Mo
     recorded = store.predictions.window(model.sha256, since, until, max_rows=settings.maximum_rows, rng=generator(seed))
     comparison, reference_error = _read_comparison(store, model)
     return MonitorPass(
-        look=Look(model, recorded, comparison, store.database.utc_now(), _since_for_people(recorded), seed),
+        look=Look(
+            model=model,
+            recorded=recorded,
+            comparison=comparison,
+            at=store.database.utc_now(),
+            since=_since_for_people(recorded),
+            seed=seed,
+            records=_read_records(store, comparison, recorded),
+        ),
         settings=settings,
         alert_alpha=context.budget.alpha,
         reference_error=reference_error,
@@ -47,7 +58,15 @@ def read_late_window(context: PassContext, model: ModelRecord, late: LateWindow)
     )
     comparison, reference_error = _read_comparison(store, model)
     return MonitorPass(
-        look=Look(model, recorded, comparison, store.database.utc_now(), since, seed),
+        look=Look(
+            model=model,
+            recorded=recorded,
+            comparison=comparison,
+            at=store.database.utc_now(),
+            since=since,
+            seed=seed,
+            records=_read_records(store, comparison, recorded),
+        ),
         settings=settings,
         alert_alpha=context.budget.alpha,
         reference_error=reference_error,
@@ -64,6 +83,14 @@ def _read_comparison(store: Store, model: ModelRecord) -> tuple[Comparison | Non
         return load_comparison(store, model), None
     except (BadReference, NotFound) as error:
         return None, str(error)
+
+
+def _read_records(store: Store, comparison: Comparison | None, recorded: RecordedWindow) -> list[dict[str, Any]]:
+    """Inputs of the window as columns; none where the reference keeps no columns to compare them with."""
+    if comparison is None or not comparison.reference.columns:
+        return []
+    raw_inputs = store.predictions.raw_inputs(recorded.ids[column_rows(recorded)])
+    return records_of(raw_inputs.values())
 
 
 def _read_alarms(

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.reference.fit_warnings import weaknesses
+from monitor.reference.float_array import AnyFloats, float_array
 from monitor.reference.fusion import TailLog
 from monitor.reference.profile import Reference
-from monitor.reference.rows import Floats, Rows, through_float16
+from monitor.reference.rows import ClassIndices, Floats, Rows, through_float16
 from monitor.reference.scorers import SCORERS, Features, Scorer, Training
+from monitor.reference.thin_classes import find_thin_classes
 from monitor.reference.usable_rows import FEW_ROWS, UsableRows, check_same_learner, usable_rows
 from store.errors import BadInput
 
@@ -36,6 +38,7 @@ def fit_reference(
     head: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     rng: np.random.Generator,
     alpha: float = DEFAULT_ALPHA,
+    numbers: npt.ArrayLike | None = None,
 ) -> Reference:
     """Fit the scorers on training rows and calibrate them on held-out rows.
 
@@ -52,6 +55,8 @@ def fit_reference(
         head: weights `(c, d)` and bias `(c,)` of the last linear layer, if the logits come from it.
         rng: all randomness.
         alpha: share of in-domain inputs that may be flagged.
+        numbers: what a learner that predicts numbers predicted of the held-out rows, shape `(m, k)`: windows of
+            predictions are compared with them, and no score uses them.
 
     Raises:
         BadInput: shapes that don't fit together, labels outside the classes, or fewer than four usable rows.
@@ -64,7 +69,7 @@ def fit_reference(
     m = held_out.embeddings.shape[0]
     warnings = (*training_rows.warnings, *held_out.warnings, *weaknesses(training))
     scorers = {method.name: method.fit(training, rng) for method in SCORERS if method.applies(training)}
-    calibrated = _calibrate(scorers, held_out, rng)
+    calibrated = _calibrate(scorers, held_out, _checked_numbers(numbers, calibration[0]), rng)
     reference = Reference(
         scorers=scorers,
         tails=calibrated.tails,
@@ -74,7 +79,9 @@ def fit_reference(
         training_rows=training_rows.embeddings.shape[0],
         held_out_rows=m,
         warnings=warnings,
+        thin_classes=find_thin_classes(*_classes_alike(training_rows, held_out)),
     )
+    reference = _without_thin_classes(reference)
     weakness = held_out_weakness(reference)
     return reference if weakness is None else replace(reference, warnings=(*reference.warnings, weakness))
 
@@ -99,7 +106,9 @@ class _Calibration:
     rows: Rows
 
 
-def _calibrate(scorers: Mapping[str, Scorer], held_out: UsableRows, rng: np.random.Generator) -> _Calibration:
+def _calibrate(
+    scorers: Mapping[str, Scorer], held_out: UsableRows, numbers: AnyFloats | None, rng: np.random.Generator
+) -> _Calibration:
     features = Features(held_out.embeddings, held_out.logits)
     values = {name: scorer.score(features) for name, scorer in scorers.items()}
     m = held_out.embeddings.shape[0]
@@ -115,6 +124,7 @@ def _calibrate(scorers: Mapping[str, Scorer], held_out: UsableRows, rng: np.rand
         None if held_out.logits is None else held_out.logits[compared],
         None if held_out.labels is None else held_out.labels[compared],
         {name: parts[compared, column] for column, name in enumerate(scorers)},
+        None if numbers is None else numbers[held_out.row_indices[compared]],
     )
     return _Calibration(tails, np.sort(parts[for_p_values].mean(axis=1)), rows)
 
@@ -132,3 +142,27 @@ def _checked_head(
             field="head",
         )
     return weights, bias
+
+
+def _checked_numbers(numbers: npt.ArrayLike | None, embeddings: npt.ArrayLike) -> AnyFloats | None:
+    if numbers is None:
+        return None
+    array, rows = float_array(numbers, "numbers", "predicted numbers"), len(np.asarray(embeddings))
+    if array.ndim != 2 or len(array) != rows or array.shape[1] == 0:
+        raise BadInput(f"The predicted numbers must have shape ({rows}, k), and {array.shape} came.", field="numbers")
+    return array
+
+
+def _classes_alike(training: UsableRows, held_out: UsableRows) -> tuple[ClassIndices | None, ClassIndices | None]:
+    """The classes of both: labels where both have them, and else the predicted ones. A learner that never predicts a class
+    would seem to lack its rows on one side only."""
+    if training.labels is not None and held_out.labels is not None:
+        return training.labels, held_out.labels
+    first, second = (None if rows.logits is None else rows.logits.argmax(axis=1) for rows in (training, held_out))
+    return first, second
+
+
+def _without_thin_classes(reference: Reference) -> Reference:
+    """The reference without those of its compared rows that windows are compared without."""
+    left_out = reference.left_out(reference.held_out)
+    return replace(reference, held_out=reference.held_out.take(~left_out)) if left_out.any() else reference

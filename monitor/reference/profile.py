@@ -16,7 +16,8 @@ from monitor.reference.rows import LARGEST, ClassIndices, Rows
 from monitor.reference.scorers import Features
 from monitor.reference.scorers.neighbours import NearestNeighbours
 from monitor.reference.scores import Scores
-from monitor.reference.summary import summary_of
+from monitor.reference.summary import line_of, summary_of
+from monitor.reference.thin_classes import belongs_to_thin_class
 from store.errors import BadInput
 
 NEAREST = 5
@@ -25,6 +26,10 @@ NEAREST = 5
 @dataclass(frozen=True, eq=False)
 class Reference(ReferenceContent):
     """The training-time profile of a learner. Made by `fit_reference`; kept in one file of arrays and JSON."""
+
+    def __repr__(self) -> str:
+        # One line: the arrays of a reference are megabytes, and a notebook keeps what it prints.
+        return f"<Reference {line_of(self, self.threshold)}>"
 
     @property
     def dimension(self) -> int:
@@ -95,13 +100,50 @@ class Reference(ReferenceContent):
         Raises:
             BadInput: as `score`.
         """
-        scores = self.score(embeddings, logits)
-        outputs = self._logits_in_use(logits)
-        return Rows.of(float_array(embeddings, "embeddings", "embeddings"), outputs, labels, scores.parts)
+        parts = self.score(embeddings, logits).parts
+        return self.scored_rows(float_array(embeddings, "embeddings", "embeddings"), logits, labels, parts)
+
+    def scored_rows(
+        self,
+        embeddings: AnyFloats,
+        outputs: npt.ArrayLike | None,
+        labels: ClassIndices | None,
+        parts: dict[str, npt.NDArray[np.float64]],
+    ) -> Rows:
+        """Rows that are scored already, ready to be compared.
+
+        Args:
+            embeddings: shape `(n, d)`.
+            outputs: what the model returned: the logits `(n, c)`, or the numbers `(n, k)` of a learner that predicts such.
+            labels: class indices, shape `(n,)`, where known.
+            parts: of their scores.
+
+        Raises:
+            BadInput: another number of predicted numbers than the reference's.
+        """
+        return Rows.of(
+            embeddings, self._logits_in_use(outputs), labels, parts, self._numbers_in_use(outputs, embeddings)
+        )
 
     def against(self, rows: Rows, name: str) -> Self:
         """The same profile, with windows compared with these rows, which reports call `name`."""
-        return replace(self, held_out=rows, compared_with=name, feature_map_rows=self.feature_map_rows or self.held_out)
+        return replace(
+            self,
+            held_out=rows,
+            compared_with=name,
+            feature_map_rows=self.feature_map_rows or self.held_out,
+            # Production has rows of every class it has.
+            thin_classes=(),
+        )
+
+    def left_out(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Which of these rows are left out of comparisons, `(n,)`: those of thin classes, unless they are flagged."""
+        if not self.thin_classes or rows.class_indices is None:
+            return np.zeros(len(rows), np.bool_)
+        embeddings = np.where(rows.finite[:, None], rows.embeddings, np.float32(0))
+        nearest = self.neighbours.classes[self.neighbours.nearest(Features(embeddings, None), 1)[0][:, 0]]
+        thin = belongs_to_thin_class(self.thin_classes, rows.class_indices, nearest)
+        return thin & rows.finite & (rows.scores < self.threshold)
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -126,6 +168,22 @@ class Reference(ReferenceContent):
 
     def _logits_in_use(self, logits: npt.ArrayLike | None) -> AnyFloats | None:
         return None if logits is None or not self.uses_logits else float_array(logits, "logits", "logits")
+
+    def _numbers_in_use(self, outputs: npt.ArrayLike | None, embeddings: AnyFloats) -> AnyFloats | None:
+        """The predicted numbers `(n, k)` where the reference keeps such: NaN for rows that came without."""
+        if self.held_out.numbers is None:
+            return None
+        n, k = embeddings.shape[0], self.held_out.numbers.shape[1]
+        numbers = np.zeros((n, 0)) if outputs is None else float_array(outputs, "logits", "predicted numbers")
+        if numbers.size == 0:
+            return np.full((n, k), np.nan)
+        if numbers.shape != (n, k):
+            raise BadInput(
+                f"The reference knows {k} predicted numbers a row, ({n}, {k}) in all, and {numbers.shape} came. They are "
+                "of another learner: make the reference with this learner.",
+                field="logits",
+            )
+        return numbers
 
     def _check_shapes(self, embeddings: AnyFloats, logits: AnyFloats | None) -> None:
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:

@@ -23,7 +23,8 @@ class Origin:
 
     `learner_sha256` is the hash of the exported file, None when it was made from a learner in memory that had not been
     exported; `weights_sha256` is the hash of its weights. `embedding_layer` is the layer whose input the embeddings are,
-    None in references made before it was kept.
+    `made_with` tells the Python and the libraries that exported the file, None where they are not known, and `loaded_with`
+    those that made the reference. All three are None in references made before they were kept.
     """
 
     learner_sha256: str | None
@@ -37,18 +38,35 @@ class Origin:
     calibration_source: str
     accuracy: float | None
     embedding_layer: str | None = None
+    made_with: dict[str, str] | None = None
+    loaded_with: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ThinClass:
+    """A class with so few held-out rows that windows can't be compared with them.
+
+    `index` is its place among the classes, `held_out_rows` how many there were, and `training_share` its share of the
+    training rows.
+    """
+
+    index: int
+    held_out_rows: int
+    training_share: float
 
 
 @dataclass(frozen=True)
 class Examples:
     """Training inputs to show beside strange ones.
 
-    `embeddings` `(k, d)`, and k `captions` and small `pictures`, which are empty where an input has none.
+    `embeddings` `(k, d)`, k `captions`, and what they were: small `pictures`, or the `contents` of rows and texts; empty
+    where there are none.
     """
 
     embeddings: npt.NDArray[np.float32]
     captions: list[str]
     pictures: list[bytes]
+    contents: list[dict[str, Any]] = field(default_factory=list)
 
     def nearest(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """The index of the example nearest to each row, shape `(n,)`, by distance on the unit sphere."""
@@ -67,7 +85,7 @@ class ParitySample:
     steps: dict[str, npt.NDArray[np.float32]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReferenceContent:
     """The fields of a reference, as its file keeps them.
 
@@ -84,6 +102,9 @@ class ReferenceContent:
         compared_with: `held_out` in words.
         certificate: what was measured of the reference when it was made (`monitor.baselines.certificate`).
         feature_map_rows: the held-out rows of training, which fix the map from rows to features, where `held_out` are others.
+        categories: the values that the learner knows of its columns of categories, by column.
+        number_names: what the predicted numbers are called, of a learner that predicts numbers.
+        thin_classes: classes with too few held-out rows to compare with: rows of theirs are scored, and not compared.
     """
 
     scorers: Mapping[str, Scorer]
@@ -101,3 +122,6 @@ class ReferenceContent:
     compared_with: str = "held-out training data"
     certificate: dict[str, Any] | None = None
     feature_map_rows: Rows | None = None
+    categories: dict[str, list[Any]] = field(default_factory=dict)
+    number_names: tuple[str, ...] = ()
+    thin_classes: tuple[ThinClass, ...] = ()

@@ -15,13 +15,20 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from monitor.reference.fusion import TailLog
-from monitor.reference.profile_content import Examples, Origin, ParitySample, ReferenceContent
+from monitor.reference.profile_content import (
+    Examples,
+    Origin,
+    ParitySample,
+    ReferenceContent,
+    ThinClass,
+)
 from monitor.reference.rows import Rows, float16_scale
 from monitor.reference.scorers import SCORERS
 from store.errors import BadReference
 
 FORMAT = 2
 _NO_CHECKSUM = "0" * 64
+_ADDED_LATER = frozenset({"embedding_layer", "made_with", "loaded_with"})
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -91,6 +98,7 @@ def decode(content: bytes, label: str = "reference") -> ReferenceContent:
             held_out.get("logits"),
             held_out.get("labels"),
             {name: held_out[f"part/{name}"] for name in header["scorers"]},
+            held_out.get("numbers"),
         ),
         alpha=header["alpha"],
         training_rows=header["training_rows"],
@@ -105,7 +113,10 @@ def decode(content: bytes, label: str = "reference") -> ReferenceContent:
             )
             for index, sample in enumerate(header["probes"])
         ),
-        columns=orjson.loads(zlib.decompress(arrays["columns"].tobytes())),
+        columns=_unpacked(arrays["columns"]),
+        categories=_unpacked(arrays["categories"]) if "categories" in arrays else {},
+        number_names=tuple(header.get("number_names", ())),
+        thin_classes=tuple(ThinClass(**thin) for thin in header.get("thin_classes", ())),
     )
 
 
@@ -134,7 +145,13 @@ def _checked_header(content: bytes, label: str) -> dict[str, Any]:
 
 def _header(reference: ReferenceContent) -> dict[str, Any]:
     examples = reference.examples
+    # What a learner does not have is left out, so that an older reference is written again byte by byte.
+    only_some: dict[str, Any] = {
+        "number_names": list(reference.number_names),
+        "thin_classes": [asdict(thin) for thin in reference.thin_classes],
+    }
     return {
+        **{name: value for name, value in only_some.items() if value},
         "format": FORMAT,
         "scorers": list(reference.scorers),
         "tails": {name: {"threshold": tail.threshold, "scale": tail.scale} for name, tail in reference.tails.items()},
@@ -144,12 +161,18 @@ def _header(reference: ReferenceContent) -> dict[str, Any]:
         "held_out_rows": reference.held_out_rows,
         "certificate": reference.certificate,
         "warnings": list(reference.warnings),
-        "origin": None if reference.origin is None else asdict(reference.origin),
+        "origin": None if reference.origin is None else _origin_fields(reference.origin),
         "probes": [{"media_type": sample.media_type} for sample in reference.parity_samples],
         "examples": None
         if examples is None
         else {"captions": examples.captions, "lengths": [len(picture) for picture in examples.pictures]},
     }
+
+
+def _origin_fields(origin: Origin) -> dict[str, Any]:
+    """Without what was added later and is not known, so that an older reference is written again as it was."""
+    fields = asdict(origin)
+    return {name: value for name, value in fields.items() if value is not None or name not in _ADDED_LATER}
 
 
 def _arrays(reference: ReferenceContent) -> Arrays:
@@ -159,9 +182,11 @@ def _arrays(reference: ReferenceContent) -> Arrays:
         "held_out/embeddings": (held_out.embeddings / np.float32(float16_scale(held_out.embeddings))).astype(
             np.float16
         ),
-        "columns": _bytes(zlib.compress(orjson.dumps(reference.columns))),
+        "columns": _packed(reference.columns),
     }
-    for name in ("logits", "labels"):
+    if reference.categories:
+        arrays["categories"] = _packed(reference.categories)
+    for name in ("logits", "labels", "numbers"):
         value = getattr(held_out, name)
         if value is not None:
             arrays[f"held_out/{name}"] = value
@@ -175,6 +200,8 @@ def _arrays(reference: ReferenceContent) -> Arrays:
     if reference.examples is not None:
         arrays["examples/embeddings"] = reference.examples.embeddings.astype(np.float16)
         arrays["examples/pictures"] = _bytes(b"".join(reference.examples.pictures))
+        if reference.examples.contents:
+            arrays["examples/contents"] = _packed(reference.examples.contents)
     return {name: np.ascontiguousarray(value) for name, value in arrays.items()}
 
 
@@ -185,7 +212,17 @@ def _examples(arrays: Arrays, header: dict[str, Any]) -> Examples | None:
     joined = arrays["examples/pictures"].tobytes()
     ends = np.cumsum(fields["lengths"], dtype=np.int64)
     pictures = [joined[end - length : end] for end, length in zip(ends, fields["lengths"], strict=True)]
-    return Examples(arrays["examples/embeddings"].astype(np.float32), fields["captions"], pictures)
+    contents = _unpacked(arrays["examples/contents"]) if "examples/contents" in arrays else []
+    return Examples(arrays["examples/embeddings"].astype(np.float32), fields["captions"], pictures, contents)
+
+
+def _packed(document: Any) -> npt.NDArray[np.uint8]:
+    """Plain values as the bytes of compressed JSON."""
+    return _bytes(zlib.compress(orjson.dumps(document)))
+
+
+def _unpacked(array: npt.NDArray[np.uint8]) -> Any:
+    return orjson.loads(zlib.decompress(array.tobytes()))
 
 
 def _bytes(content: bytes) -> npt.NDArray[np.uint8]:

@@ -27,12 +27,14 @@ class Rows:
         logits: shape `(n, c)`, where the learner predicts one class.
         labels: class indices, shape `(n,)`, where known.
         parts: each scorer's u = −log p, shape `(n,)`, infinite for a row that is not finite.
+        numbers: what a learner that predicts numbers predicted, shape `(n, k)`, NaN where it is not known.
     """
 
     embeddings: Floats32
     logits: Floats32 | None
     labels: ClassIndices | None
     parts: dict[str, Floats]
+    numbers: Floats32 | None = None
 
     @classmethod
     def of(
@@ -41,24 +43,27 @@ class Rows:
         logits: npt.NDArray[np.floating] | None,
         labels: ClassIndices | None,
         parts: dict[str, Floats],
+        numbers: npt.NDArray[np.floating] | None = None,
     ) -> Self:
         """Rows from arrays of any floating point precision, which become float32."""
         with np.errstate(over="ignore"):
-            outputs = None if logits is None else logits.astype(np.float32)
-            return cls(embeddings.astype(np.float32), outputs, labels, parts)
+            outputs, predicted = (None if given is None else given.astype(np.float32) for given in (logits, numbers))
+            return cls(embeddings.astype(np.float32), outputs, labels, parts, predicted)
 
     @classmethod
     def joined(cls, pieces: Sequence[Self]) -> Self:
-        """The rows of all pieces in order; all pieces have logits or none has, and likewise labels."""
+        """The rows of all pieces in order; all pieces have logits or none has, and likewise labels and numbers."""
         if len(pieces) == 1:
             return pieces[0]
         logits = [rows.logits for rows in pieces if rows.logits is not None]
         labels = [rows.labels for rows in pieces if rows.labels is not None]
+        numbers = [rows.numbers for rows in pieces if rows.numbers is not None]
         return cls(
             np.concatenate([rows.embeddings for rows in pieces]),
             np.concatenate(logits) if logits else None,
             np.concatenate(labels) if labels else None,
             {name: np.concatenate([rows.parts[name] for rows in pieces]) for name in pieces[0].parts},
+            np.concatenate(numbers) if numbers else None,
         )
 
     def __len__(self) -> int:
@@ -71,6 +76,7 @@ class Rows:
             None if self.logits is None else self.logits[row_indices],
             None if self.labels is None else self.labels[row_indices],
             {name: part[row_indices] for name, part in self.parts.items()},
+            None if self.numbers is None else self.numbers[row_indices],
         )
 
     @cached_property

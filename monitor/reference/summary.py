@@ -4,6 +4,7 @@ import numpy as np
 
 from monitor.reference.conformal import FlaggedLaw
 from monitor.reference.profile_content import ReferenceContent
+from monitor.reference.thin_classes import describe_thin_classes
 
 
 def summary_of(reference: ReferenceContent, threshold: float, flagged_law: FlaggedLaw) -> list[tuple[str, str]]:
@@ -25,12 +26,29 @@ def summary_of(reference: ReferenceContent, threshold: float, flagged_law: Flagg
     dimension = reference.held_out.embeddings.shape[1]
     lines.append(("embedding", f"{dimension} numbers, scored by {_meaning_of_scorers(reference)}"))
     lines.append(("flagged from OOD score", _meaning_of(threshold, flagged_law)))
+    if reference.thin_classes:
+        names = reference.origin.classes if reference.origin is not None else []
+        thin = reference.thin_classes
+        # Of a reference that knows no names, the classes' numbers.
+        names = names or [str(index) for index in range(max(thin_class.index for thin_class in thin) + 1)]
+        lines.append(("not compared", f"too few held-out rows of {describe_thin_classes(thin, names)}"))
     return lines
 
 
 def _meaning_of_scorers(reference: ReferenceContent) -> str:
     # Several scorers measure one thing in different ways.
     return " and ".join(dict.fromkeys(scorer.title for scorer in reference.scorers.values()))
+
+
+def line_of(reference: ReferenceContent, threshold: float) -> str:
+    """A reference in one line: whose it is, its rows, its numbers, and the OOD score from which an input is flagged."""
+    owner = "" if reference.origin is None else f"of {reference.origin.name}: "
+    dimension = reference.held_out.embeddings.shape[1]
+    flagged = (
+        f"flagged from OOD score {threshold:.2f}" if np.isfinite(threshold) else "too few held-out rows to flag any"
+    )
+    rows = f"{reference.training_rows:,} training rows, {reference.held_out_rows:,} held-out rows"
+    return f"{owner}{rows}, {dimension:,} numbers each, {flagged}"
 
 
 def _meaning_of(threshold: float, flagged_law: FlaggedLaw) -> str:

@@ -16,7 +16,7 @@ from monitor.reference.rows import ClassIndices, Floats32, RowIndices
 from monitor.reference.window import Window
 from monitor.shift.max_t import max_t_test
 from monitor.shift.permutation import permuted_gaps
-from monitor.shift.row_features import FeatureBlock, RowFeatures
+from monitor.shift.row_features import NUMBER_BLOCKS, FeatureBlock, RowFeatures
 
 DRAWS = 199
 # How far the mean of a class has to move, in its own standard deviations, to be more than what is left of few
@@ -49,6 +49,20 @@ SENTENCES = {
 }
 
 
+# Of a learner that predicts no classes.
+_SENTENCES_WITHOUT_CLASSES = {
+    Cause.COVARIATE_SHIFT: "Inputs look different than before: another source, device or preprocessing.",
+    Cause.CONFIDENCE_ONLY: (
+        "Embeddings look as before and only the predicted numbers moved: look at the head and its scaling."
+    ),
+}
+
+
+def sentence_of(cause: Cause, *, has_classes: bool) -> str:
+    """A cause in plain words."""
+    return SENTENCES[cause] if has_classes else _SENTENCES_WITHOUT_CLASSES.get(cause, SENTENCES[cause])
+
+
 @dataclass(frozen=True)
 class CauseEvidence:
     """The measurements from which the cause of a shift is decided.
@@ -62,7 +76,7 @@ class CauseEvidence:
         move_p: its p-value.
         mix_change: the share of the rows that moved to other predicted classes.
         mix_p: its p-value.
-        confidence_p: the p-value of a change of probabilities within predicted classes.
+        confidence_p: the p-value of a change of probabilities within predicted classes, or of predicted numbers.
     """
 
     excess: float
@@ -141,7 +155,11 @@ def measure_evidence(
     move_p = max_t_test(within_classes, features.blocks, {"move": embedding_blocks}).p_value
     move = _move(within_classes, features.blocks)
     if strata is None:
-        return CauseEvidence(excess, excess_p, move, move_p, 0.0, 1.0, 1.0)
+        number_blocks = _names(features.blocks, *NUMBER_BLOCKS)
+        numbers_p = 1.0
+        if number_blocks:
+            numbers_p = max_t_test(within_classes, features.blocks, {"numbers": number_blocks}).p_value
+        return CauseEvidence(excess, excess_p, move, move_p, 0.0, 1.0, numbers_p)
     confidence_blocks = _names(features.blocks, "ks softmax", "ks confidence")
     confidence_p = max_t_test(within_classes, features.blocks, {"confidence": confidence_blocks}).p_value
     across_classes = permuted_gaps(usual, new, DRAWS, rng)

@@ -27,6 +27,8 @@ CONFIDENCE_BINS = 24
 SCORE_QUANTILES = np.r_[np.linspace(0.03, 0.9, 30), 0.93, 0.95, 0.97, 0.98, 0.99, 0.995]
 # Past this a row is strange beyond doubt, and one of them must not drown the others.
 LARGEST_PART = 15.0
+NUMBERS = 16
+NUMBER_BINS = 24
 _MEDIAN_ROWS = 500
 _SEED = 20_261_123
 DRAWS_OF_SUMS = 999
@@ -56,6 +58,8 @@ class FeatureBlock:
     statistic: BlockStatistic
     weights: Floats32
 
+
+NUMBER_BLOCKS = ("ks numbers", "mean numbers")
 
 # The values of a block's columns `(n, columns)`, with its name and statistic.
 _BlockValues = tuple[str, BlockStatistic, Floats32]
@@ -100,6 +104,7 @@ class RowFeatures:
             assert held_out.confidences is not None
             edges = np.linspace(0, 1, CONFIDENCE_BINS + 2)[1:-1]
             self._confidence_edges = np.quantile(held_out.confidences, edges)
+        self._numbers = _NumberMap.of(held_out) if self._compared_rows.numbers is not None else None
         self._score_edges = np.r_[np.quantile(held_out.scores, SCORE_QUANTILES), reference.threshold]
 
     @cached_property
@@ -131,6 +136,8 @@ class RowFeatures:
         digest = hashlib.sha256(
             b"squares" + self._frequencies.tobytes() + self._phases.tobytes() + self._score_edges.tobytes()
         )
+        if self._numbers is not None:
+            digest.update(self._numbers.edges.tobytes())
         for array in (self._whitened.basis, self._whitened.scales, self._whitened.centre):
             digest.update(array.tobytes())
         return digest.hexdigest()
@@ -169,6 +176,11 @@ class RowFeatures:
         for block in self.blocks:
             ignored[block.columns] = not block.name.endswith(("score", "tail", "parts"))
         centred[np.ix_(~rows.finite, ignored)] = 0
+        if rows.numbers is not None:
+            unknown = np.isnan(rows.numbers).any(axis=1)
+            for block in self.blocks:
+                if block.name in NUMBER_BLOCKS:
+                    centred[unknown, block.columns] = 0
         return centred
 
     def _uncentred(self, rows: Rows) -> Floats32:
@@ -181,6 +193,7 @@ class RowFeatures:
             *self._fourier_blocks(embeddings),
             self._whitened_block(embeddings),
             *self._probability_blocks(rows),
+            *([] if self._numbers is None else self._numbers.blocks(rows)),
             *self._score_blocks(rows),
         ]
 
@@ -227,6 +240,40 @@ class RowFeatures:
             ("ks score", BlockStatistic.LARGEST, above[:, :body]),
             ("score tail", BlockStatistic.LARGEST_UPWARD, above[:, body:]),
             ("score parts", BlockStatistic.LARGEST_UPWARD, np.stack(capped, axis=1).astype(np.float32)),
+        ]
+
+
+@dataclass(frozen=True)
+class _NumberMap:
+    """The features of predicted numbers: which of the reference's quantiles they reach, and how far they are from usual.
+
+    `edges` `(k, e)`, and `middle` and `spread` `(k,)`, of at most 16 numbers.
+    """
+
+    edges: Floats
+    middle: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, held_out: Rows) -> "_NumberMap | None":
+        if held_out.numbers is None:
+            return None
+        numbers = np.nan_to_num(held_out.numbers[:, :NUMBERS].astype(np.float64))
+        edges = np.quantile(numbers, np.linspace(0, 1, NUMBER_BINS + 2)[1:-1], axis=0).T
+        low, middle, high = np.quantile(numbers, [0.25, 0.5, 0.75], axis=0)
+        # Of numbers of which half are the same, their standard deviation.
+        spread = np.where(high > low, high - low, numbers.std(axis=0))
+        return cls(edges, middle, np.maximum(spread, 1e-12))
+
+    def blocks(self, rows: Rows) -> list[_BlockValues]:
+        assert rows.numbers is not None
+        numbers = np.nan_to_num(rows.numbers[:, :NUMBERS].astype(np.float64))
+        above = (numbers[:, :, None] >= self.edges).reshape(len(rows), -1)
+        # One number far away must not drown the others.
+        deviations = np.clip((numbers - self.middle) / self.spread, -LARGEST_DEVIATION, LARGEST_DEVIATION)
+        return [
+            ("ks numbers", BlockStatistic.LARGEST, above.astype(np.float32)),
+            ("mean numbers", BlockStatistic.SUM_OF_SQUARES, deviations.astype(np.float32)),
         ]
 
 

@@ -3,6 +3,7 @@
 from reports.sections.attribution import Attribution
 from reports.sections.base import Section
 from reports.sections.class_mix import ClassMix
+from reports.sections.columns import Columns
 from reports.sections.distributions import Distributions
 from reports.sections.embedding_map import EmbeddingMap
 from reports.sections.evidence import Evidence
@@ -12,6 +13,7 @@ from reports.sections.new_kinds import NewKinds
 
 SECTIONS: tuple[Section, ...] = (
     FlaggedOverTime(),
+    Columns(),
     Attribution(),
     NewKinds(),
     Evidence(),

@@ -14,7 +14,10 @@ ROW_HEIGHT = 24
 class Attribution(Section):
     name = "carriers"
     title = "What carries the shift"
-    lead = "The inputs most typical of the difference, and the classes whose share moved most, with 95 % intervals."
+    lead = (
+        "The inputs most typical of the difference and, where classes are predicted, those whose share moved most, with "
+        "95 % intervals."
+    )
 
     def values(self, window: JudgedWindow, material: ReportMaterial) -> Values | None:
         test = window.test

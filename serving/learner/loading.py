@@ -4,29 +4,34 @@ An exported learner is a pickle, and a pickle is code: whatever it holds runs wh
 """
 
 import hashlib
-import importlib
-import pickle
-import sys
-import types
-import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.learner.torchvision_operators import declare_missing_operators
+from serving.learner.bytecode import HERE
+from serving.learner.environment import Environment, ExportEnvironment, read_environment
+from serving.learner.export_contents import ExportContents, python_name, read_contents
+from serving.learner.probe import needs_probe, probe
+from serving.learner.stand_ins import REMEDY
+from serving.learner.unpickling import python_of, unpickle
 from store.errors import BadLearner, ModelMismatch
 
 
 @dataclass(frozen=True)
 class LoadedLearner:
-    """A fastai learner on the CPU, in evaluation mode. `sha256` is the hash of its file, None for one in memory."""
+    """A fastai learner on the CPU, in evaluation mode.
+
+    `sha256` is the hash of its file, None for one in memory; `made_with` tells the Python and the libraries it was exported
+    with, None where they are not known.
+    """
 
     learner: Any
     name: str
     sha256: str | None
     weights_sha256: str
+    made_with: Environment | None = None
 
 
 def sha256_of(path: Path) -> str:
@@ -61,8 +66,9 @@ def load(
     Args:
         path: a file made by `learn.export()`.
         expected_sha256: refuse any file with another hash, before anything of it is unpickled.
-        import_modules: modules that define what the learner needs; their names are also given to `__main__`, where a
-            learner trained in a notebook looks for them.
+        import_modules: modules that define what the learner needs, by name or file; their names are also given to
+            `__main__`, where a learner trained in a notebook looks for them. A module that the learner names and that is
+            found nowhere else is taken from the export's folder.
         announce: called with the hash, once it is seen to be the expected one and before anything is unpickled.
 
     Raises:
@@ -81,10 +87,16 @@ def load(
             f"{path} is cut short, or was never made by `learn.export()`: it is not a whole torch archive. "
             "Copy it again, or export the learner again."
         )
-    _import_into_main(import_modules)
-    learner = _unpickle(path)
+    known, contents = read_environment(path, digest), read_contents(path)
+    _refuse_what_cannot_run(path, contents, known)
+    if needs_probe(contents, known):
+        probe(path, import_modules, contents)
+    learner = unpickle(path, import_modules, known)
     learner.model.eval()
-    return LoadedLearner(learner, name_of(path), digest, weights_sha256(learner.model))
+    made_with = None if known is None else known.made_with
+    if made_with is None and contents is not None and contents.python is not None:
+        made_with = {"python": contents.python}
+    return LoadedLearner(learner, name_of(path), digest, weights_sha256(learner.model), made_with)
 
 
 def weights_sha256(model: Any) -> str:
@@ -96,64 +108,10 @@ def weights_sha256(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _import_into_main(modules: tuple[str, ...]) -> None:
-    """Import modules, and give their public names to `__main__` too."""
-    if modules and "" not in sys.path:
-        sys.path.insert(0, "")
-    main = sys.modules["__main__"]
-    for name in modules:
-        try:
-            module = importlib.import_module(name)
-        except ImportError as error:
-            raise BadLearner(
-                f"The module {name!r} can't be imported: {error}. Run from the folder that holds it, or install it."
-            ) from error
-        for attribute in vars(module):
-            if not attribute.startswith("_") and not hasattr(main, attribute):
-                setattr(main, attribute, getattr(module, attribute))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Raises an error that says which name is missing; fastai's `load_learner` hides the ImportError."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return super().find_class(module, name)
-        except (ImportError, AttributeError) as error:
-            source = "your notebook or script" if module == "__main__" else f"the module {module!r}"
-            example = "my_module" if module == "__main__" else module.partition(".")[0]
-            raise BadLearner(
-                f"The learner needs {name!r} from {source}, which is not here ({error}). Put it into a file and name "
-                f"that with `--import {example}`, or install the package that brings it."
-            ) from error
-
-
-# torch.load takes a module and asks it for these names.
-_PICKLE = types.SimpleNamespace(__name__="pickle", Unpickler=_Unpickler, load=pickle.load, loads=pickle.loads)
-
-
-def _unpickle(path: Path) -> Any:
-    declare_missing_operators()
-    from fastai.learner import Learner, load_learner
-
-    try:
-        with warnings.catch_warnings():
-            # fastai warns that a pickle is code at every load; the operator was told before.
-            warnings.simplefilter("ignore")
-            learner = load_learner(path, cpu=True, pickle_module=_PICKLE)
-    except BadLearner:
-        raise
-    except Exception as error:
-        if "has no attribute 'dls'" in str(error):
-            raise _not_a_learner_error(path) from error
+def _refuse_what_cannot_run(path: Path, contents: ExportContents | None, known: ExportEnvironment | None) -> None:
+    """Refuse an export of another Python whose pickle can't be followed, so that its functions can't be told apart."""
+    if contents is None and known is not None and known.made_with is not None and HERE not in known.pythons:
         raise BadLearner(
-            f"{path} can't be loaded: {type(error).__name__}: {error}. "
-            "It was exported by another version of fastai or torch, or is damaged: export the learner again here."
-        ) from error
-    if not isinstance(learner, Learner):
-        raise _not_a_learner_error(path)
-    return learner
-
-
-def _not_a_learner_error(path: Path) -> BadLearner:
-    return BadLearner(f"{path} holds no learner. `learn.save()` keeps weights only: use `learn.export()`.")
+            f"{path} was exported by {python_name(python_of(None, known))}, and this is Python {HERE}: what it holds can't "
+            f"be seen from outside, and functions of another Python end the process. Nothing of it was loaded. {REMEDY}"
+        )

@@ -12,6 +12,7 @@ from serving.engine.engine import Engine
 from serving.learner.adapters.tabular import Tabular, raw_row
 from serving.learner.adapters.text import Text, raw_tokens
 from serving.learner.adapters.vision import raw_image, source_of
+from serving.learner.environment import ExportEnvironment, environment_here, minor_of, write_environment
 from serving.learner.loading import LoadedLearner, load, name_of, weights_sha256
 from serving.profiling.batch_inference import ProgressTracker, without_progress
 from serving.profiling.labelled_data import LabelledInput, plain_rows
@@ -51,9 +52,11 @@ def profile_learner(
         )
     weights = weights_sha256(learner.model)
     path = export or Path(learner.path) / "export.pkl"
-    sha256, warning = _hash_of_export(path, weights)
+    known, warning = _environment_of_export(path, weights)
+    sha256, made_with = (None, None) if known is None else (known.learner_sha256, known.made_with)
     was_training = learner.model.training
-    engine = Engine(LoadedLearner(learner, name_of(path), sha256, weights), embedding_layer=embedding_layer)
+    loaded = LoadedLearner(learner, name_of(path), sha256, weights, made_with)
+    engine = Engine(loaded, embedding_layer=embedding_layer)
     try:
         training, held_out = (
             _labelled_inputs(engine, dataset) for dataset in (learner.dls.train_ds, learner.dls.valid_ds)
@@ -64,13 +67,15 @@ def profile_learner(
     finally:
         engine.close()
         learner.model.train(was_training)
+    if known is not None:
+        write_environment(path, known)
     if warning is None:
         return reference
     return replace(reference, warnings=(warning, *reference.warnings))
 
 
-def _hash_of_export(path: Path, weights: str) -> tuple[str | None, str | None]:
-    """The hash of the exported file if it holds these weights, and else a warning that says why the hash is None."""
+def _environment_of_export(path: Path, weights: str) -> tuple[ExportEnvironment | None, str | None]:
+    """The hash and environment of the exported file if it holds these weights, and else a warning that says why not."""
     if not path.is_file():
         return (
             None,
@@ -82,7 +87,12 @@ def _hash_of_export(path: Path, weights: str) -> tuple[str | None, str | None]:
         return None, f"{error} The reference is tied to the weights alone."
     if exported.weights_sha256 != weights:
         return None, f"{path} holds another learner, so the reference is tied to the weights alone. Export again."
-    return exported.sha256, None
+    assert exported.sha256 is not None
+    here, made_with = environment_here(), exported.made_with
+    # A learner with its data was trained in this process: an export leaves them behind. Its bytecode may tell otherwise.
+    if made_with is None or made_with == {"python": minor_of(here["python"])}:
+        made_with = here
+    return ExportEnvironment(exported.sha256, made_with, here), None
 
 
 def _labelled_inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:

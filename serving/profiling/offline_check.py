@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 
 from monitor.baselines.baseline import Comparison
 from monitor.checks.verdict import judge
-from monitor.history.report_material import read_report_material
+from monitor.history.report_material import COLUMN_ROWS, read_report_material
 from monitor.passes.decide import group_flagged, make_run
 from monitor.passes.monitor_pass import Look, PassResult
 from monitor.reference.profile import Reference
 from monitor.reference.window import Window
 from monitor.seed import generator
 from monitor.settings import MonitorSettings
+from monitor.shift.table_columns import records_of
 from reports.drift import DriftReport, drift_report
 from serving.engine.engine import Engine
 from serving.gateway.recorder import text_of
@@ -77,7 +79,8 @@ def check_inputs(
     collected = run_inference(engine, inputs, track, "inputs")
     recorded = _as_recorded(collected, reference)
     seed = f"{engine.loaded.sha256}/{len(collected.inputs)}"
-    judgement = judge(reference, Window.of_record(reference, recorded), settings, generator(seed))
+    records = _as_columns(reference, collected.inputs)
+    judgement = judge(reference, Window.of_record(reference, recorded, records), settings, generator(seed))
     model = ModelRecord(
         sha256=engine.loaded.sha256 or "",
         name=engine.loaded.name,
@@ -94,6 +97,13 @@ def check_inputs(
     report = drift_report(watched, read_report_material(watched, record))
     unreadable = [{"input": name, "reason": reason} for name, reason in collected.refused]
     return OfflineCheck(watched, DriftReport({**report.document, "unreadable": unreadable}), collected.refused)
+
+
+def _as_columns(reference: Reference, inputs: Sequence[LabelledInput]) -> list[dict[str, Any]]:
+    """The inputs as columns, at most as many as a monitor reads; none where the reference keeps none."""
+    if not reference.columns:
+        return []
+    return records_of(labelled.read() for labelled in inputs[:: max(1, -(-len(inputs) // COLUMN_ROWS))])
 
 
 def _as_recorded(collected: InferenceResults, reference: Reference) -> RecordedWindow:

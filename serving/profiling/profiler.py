@@ -4,28 +4,28 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from monitor.baselines.certificate import Certificate, certify
+from monitor.baselines.certificate import certify
 from monitor.reference.fit import DEFAULT_ALPHA, fit_reference, held_out_weakness
 from monitor.reference.profile import Reference
-from monitor.reference.profile_content import Examples, Origin
-from reports.pictures import thumbnail
+from monitor.reference.profile_content import Origin
+from monitor.reference.thin_classes import thin_class_warning
 from serving.engine.engine import Engine
 from serving.gateway.parity import PARITY_SAMPLES, make_parity_sample
+from serving.learner.environment import environment_here
 from serving.learner.tasks import SingleLabel
 from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
+from serving.profiling.kept_inputs import draw, keep_columns, keep_examples, known_categories
 from serving.profiling.labelled_data import LabelledInput
+from serving.profiling.predicted_numbers import number_names, predicted_numbers
 from store.clock import utc_now
 from store.errors import BadInput
 
 HELD_OUT_SHARE = 0.2
-EXAMPLES = 1_000
-COLUMN_ROWS = 2_000
 # Traffic is not known yet: the certificate is made for a promise of this many predictions.
 PROMISE = 10_000.0
 
@@ -82,28 +82,32 @@ def make_reference(
         head=engine.head if one_class else None,
         rng=rng,
         alpha=alpha,
+        numbers=predicted_numbers(engine, calibration.outputs),
     )
-    certificate = certify(reference, PROMISE, rng)
-    about_held_out, others = _split_warnings(held_out_notes, reference, certificate)
+    if reference.thin_classes:
+        warnings.append(thin_class_warning(reference.thin_classes, engine.task.classes))
     reference = replace(
-        reference,
-        certificate=certificate.as_json(),
-        warnings=(*about_held_out, *warnings, *others),
+        _certified(reference, warnings, held_out_notes, rng),
         origin=_origin(engine, source, _accuracy(calibration, calibration_labels)),
     )
     return _with_content(reference, engine, trained_on, calibration, rng)
 
 
-def _split_warnings(
-    notes: Sequence[str], reference: Reference, certificate: Certificate
-) -> tuple[list[str], list[str]]:
-    """Everything that is wrong with the held-out rows as one warning or none, and the reference's other warnings."""
+def _certified(
+    reference: Reference, warnings: Sequence[str], held_out_notes: Sequence[str], rng: np.random.Generator
+) -> Reference:
+    """The reference with its certificate and all warnings: of all that is wrong with the held-out rows one alone."""
+    certificate = certify(reference, PROMISE, rng)
     weakness = held_out_weakness(reference)
     # Where nothing can be flagged, that nothing can be promised goes without saying.
     reason = "" if certificate.passed or not np.isfinite(reference.threshold) else certificate.reason
-    whole = " ".join(note for note in (*notes, weakness, reason) if note)
-    others = [warning for warning in reference.warnings if warning != weakness]
-    return ([whole] if whole else []), others
+    about_held_out = " ".join(note for note in (*held_out_notes, weakness, reason) if note)
+    others = [*warnings, *(warning for warning in reference.warnings if warning != weakness)]
+    return replace(
+        reference,
+        certificate=certificate.as_json(),
+        warnings=(about_held_out, *others) if about_held_out else tuple(others),
+    )
 
 
 def _with_content(
@@ -116,11 +120,13 @@ def _with_content(
     """The reference with inputs for people and for other machines to look at. They are drawn in this order."""
     return replace(
         reference,
-        examples=_examples(engine, trained_on, rng),
+        examples=keep_examples(engine, trained_on, rng),
         parity_samples=tuple(
-            make_parity_sample(engine, labelled.read()) for labelled in _draw(calibration.inputs, PARITY_SAMPLES, rng)
+            make_parity_sample(engine, labelled.read()) for labelled in draw(calibration.inputs, PARITY_SAMPLES, rng)
         ),
-        columns=_columns(engine, calibration, rng),
+        columns=keep_columns(engine, calibration, rng),
+        categories=known_categories(engine),
+        number_names=number_names(engine, calibration.outputs),
     )
 
 
@@ -137,6 +143,8 @@ def _origin(engine: Engine, calibration_source: str, accuracy: float | None) -> 
         calibration_source=calibration_source,
         accuracy=accuracy,
         embedding_layer=engine.embedding_layer,
+        made_with=engine.loaded.made_with,
+        loaded_with=environment_here(),
     )
 
 
@@ -180,29 +188,3 @@ def _accuracy(results: InferenceResults, labels: Labels) -> float | None:
     if labels is None or results.outputs.class_indices is None:
         return None
     return float((results.outputs.class_indices == labels).mean())
-
-
-def _examples(engine: Engine, results: InferenceResults, rng: np.random.Generator) -> Examples:
-    row_indices = _draw_indices(len(results.inputs), EXAMPLES, rng)
-    inputs = [results.inputs[row_index] for row_index in row_indices]
-    is_vision = engine.adapter.application == "vision"
-    pictures = [thumbnail(labelled.read().content) for labelled in inputs] if is_vision else []
-    captions = [labelled.name if labelled.label is None else labelled.label for labelled in inputs]
-    # Through float16, as the record keeps embeddings.
-    return Examples(results.outputs.embedding[row_indices].astype(np.float16).astype(np.float32), captions, pictures)
-
-
-def _columns(engine: Engine, results: InferenceResults, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Inputs as named columns; none for pictures and texts, which are not read for it."""
-    if engine.adapter.application != "tabular":
-        return []
-    return [engine.adapter.columns(labelled.read()) for labelled in _draw(results.inputs, COLUMN_ROWS, rng)]
-
-
-def _draw(inputs: Sequence[LabelledInput], at_most: int, rng: np.random.Generator) -> list[LabelledInput]:
-    return [inputs[row_index] for row_index in _draw_indices(len(inputs), at_most, rng)]
-
-
-def _draw_indices(count: int, at_most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Row indices in order, drawn without replacement."""
-    return np.sort(rng.permutation(count)[:at_most])

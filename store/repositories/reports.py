@@ -57,10 +57,13 @@ class ReportRepository:
         Raises:
             NotFound: this run has none.
         """
-        page = self._get(run_id).columns_page
-        if page is None:
-            raise NotFound(f"The report of run {run_id} has no page of columns. The monitor's log says why.")
-        return zlib.decompress(page).decode()
+        row = self._get(run_id)
+        if row.columns_page is None:
+            reason = orjson.loads(zlib.decompress(row.document)).get("no_columns_page")
+            raise NotFound(
+                f"The report of run {run_id} has no page of columns. {reason or 'The monitor was not asked for one.'}"
+            )
+        return zlib.decompress(row.columns_page).decode()
 
     def has_columns_page(self, run_id: UUID) -> bool:
         """Whether a report has Evidently's page."""

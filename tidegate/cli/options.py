@@ -21,7 +21,10 @@ Sha256 = Annotated[
 ]
 Imports = Annotated[
     list[str] | None,
-    typer.Option("--import", help="A module that defines functions the learner needs; may be given several times."),
+    typer.Option(
+        "--import",
+        help="A module, or its file, that defines functions the learner needs; may be given several times. One beside the export is found by itself.",
+    ),
 ]
 Device = Annotated[
     str | None,

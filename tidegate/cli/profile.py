@@ -59,8 +59,19 @@ def profile(
     held_out = None if valid is None else labelled_inputs(valid, engine.adapter, tell_note)
     reference = make_reference(engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track)
     path = reference.save(output or reference_beside(export))
+    _tell_environment(export, reference)
     _print_summary(reference)
     typer.echo(f"Written to {path} ({path.stat().st_size / 1e6:.1f} MB). Next: tidegate serve {export}")
+
+
+def _tell_environment(export: Path, reference: "ReferenceProfile") -> None:
+    """Beside the export, for whoever loads it elsewhere."""
+    from serving.learner.environment import ExportEnvironment, write_environment
+
+    origin = reference.origin
+    assert origin is not None
+    assert origin.learner_sha256 is not None
+    write_environment(export, ExportEnvironment(origin.learner_sha256, origin.made_with, origin.loaded_with))
 
 
 def _print_summary(reference: "ReferenceProfile") -> None:

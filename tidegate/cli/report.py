@@ -44,3 +44,5 @@ def report(
                 columns = output / f"drift-{run_id}-columns.html"
                 columns.write_text(store.reports.columns_page(run_id), encoding="utf-8")
                 typer.echo(columns)
+            elif reason := drift_report.document.get("no_columns_page"):
+                typer.echo(f"No page on the columns: {reason}", err=True)

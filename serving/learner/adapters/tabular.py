@@ -52,6 +52,8 @@ class Tabular(Adapter):
         self._table_steps: TableSteps | None = None
         try:
             self._collate_by_fastai([self.decode(self.examples()[0]).content])
+        except BadLearner:
+            raise
         except Exception as error:
             raise BadLearner(
                 f"The learner's table steps fail on a plain row: {type(error).__name__}: {error}. "
@@ -172,6 +174,10 @@ class Tabular(Adapter):
         for name in self.categorical:
             rows[-1][name] = None
         return [raw_row(row) for row in rows]
+
+    def known_categories(self) -> dict[str, list[Any]]:
+        """The categories of each column as they are sent, of those whose categories were learnt."""
+        return {name: categories.examples() for name, categories in self._categories.items() if categories}
 
     def columns(self, raw: RawInput) -> dict[str, Any]:
         row = orjson.loads(raw.content)

@@ -36,6 +36,8 @@ class Text(Adapter):
             self._dl = learner.dls.test_dl([_EXAMPLES[0]], num_workers=0, bs=1)
             self._pipeline = self._dl.dataset.tls[0].tfms
             self._dl.one_batch()
+        except BadLearner:
+            raise
         except Exception as error:
             raise BadLearner(
                 f"The learner's steps fail on a plain text: {type(error).__name__}: {error}. "

@@ -163,10 +163,13 @@ def _validation_loader(learner: Any) -> Any:
     picture = _example_pictures()[0]
     steps = learner.dls.valid_ds.tls[0].tfms.fs
     errors = []
+    refused: BadLearner | None = None
     for start in range(len(steps)):
         try:
             dl = learner.dls.test_dl([picture], rm_type_tfms=start, num_workers=0, bs=1)
             (pixels, *_) = dl.one_batch()
+        except BadLearner as error:
+            refused = error
         except Exception as error:  # noqa: BLE001 - any step may refuse bytes in its own way
             errors.append(f"{steps[start]}: {type(error).__name__}: {error}")
         else:
@@ -174,6 +177,9 @@ def _validation_loader(learner: Any) -> Any:
                 return dl
             # A step that takes the first of a pair takes the first byte of a file, without an error.
             errors.append(f"{steps[start]}: made {tuple(pixels.shape)} of a picture")
+    if refused is not None:
+        # A function of another Python: that is the reason, and it says how to go on.
+        raise refused
     raise BadLearner(
         "No step of this learner's pipeline takes the bytes of an image file. What each one said:\n  "
         + "\n  ".join(errors)

@@ -224,3 +224,11 @@ def test_a_thousand_classes_of_which_few_rows_are_known(tmp_path: Path) -> None:
     assert np.isfinite(scores.score).all()
     assert scores.flagged.mean() < 0.06
     assert check_window(loaded, embeddings, logits, rng=rng).p_value > 1e-3
+
+
+def test_a_reference_is_one_line_wherever_it_is_printed(reference: Reference) -> None:
+    line = repr(reference)
+    assert len(line) < 200
+    assert "\n" not in line
+    assert "1,000 training rows, 2,000 held-out rows, 32 numbers each" in line
+    assert f"flagged from OOD score {reference.threshold:.2f}" in line

@@ -94,9 +94,11 @@ def test_a_missing_function_is_named_with_the_way_to_give_it(
     digits: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = exported_with_a_module_of_the_users(digits, tmp_path, "users_labels")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "users_labels.py").rename(tmp_path / "elsewhere" / "users_labels.py")
     with pytest.raises(BadLearner, match=r"needs 'by_folder' from the module 'users_labels'.*--import users_labels"):
         load(export)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert load(export, import_modules=("users_labels",)).name == "users"
     sys.modules.pop("users_labels")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from monitor.reference.profile import Reference
 from monitor.settings import MonitorSettings
+from monitor.shift.table_columns import WORDS
 from serving.engine.engine import Engine
 from serving.gateway.compatibility import check_compatible, check_same_learner
 from serving.gateway.parity import check_parity
@@ -23,7 +24,7 @@ from store.errors import BadInput, ModelMismatch
 from store.recording.prediction_batch import RawInput
 from store.repositories.runs import Verdict
 from tests.conftest import SEED, Trained
-from tests.learners.applications import Case, text_learner
+from tests.learners.applications import Case, numbers_of_rows, text_learner
 
 
 def test_a_folder_of_class_folders(digits_engine: Engine, digits: Trained) -> None:
@@ -145,6 +146,40 @@ def test_labels_the_learner_does_not_know_are_told_and_left_aside(digits_engine:
     assert any("'seven'" in warning for warning in reference.warnings)
     assert reference.origin is not None
     assert reference.origin.accuracy is None
+
+
+def test_a_class_without_held_out_rows_is_named_with_what_is_not_compared(
+    digits_engine: Engine, digits: Trained
+) -> None:
+    """Traffic of every class, as training was, raises nothing."""
+    training = labelled_inputs(digits.folder / "train", digits_engine.adapter)[::3]
+    held_out = [
+        one for one in labelled_inputs(digits.folder / "valid", digits_engine.adapter) if one.label not in {"3", "7"}
+    ]
+    reference = make_reference(digits_engine, training, held_out, rng=np.random.default_rng(0))
+    (warning,) = [warning for warning in reference.warnings if "Too few held-out rows" in warning]
+    assert "'3' (0 held-out rows, 10." in warning
+    assert "'7' (0 held-out rows" in warning
+    assert "'3'" in dict(reference.summary())["not compared"]
+    traffic = labelled_inputs(digits.folder / "traffic", digits_engine.adapter)[::2]
+    checked = check_inputs(digits_engine, reference, traffic, MonitorSettings())
+    assert checked.watched.run.verdict is Verdict.OK
+
+
+def test_a_reference_of_a_regression_keeps_what_was_predicted_and_the_rows_it_was_made_of(tmp_path: Path) -> None:
+    case = numbers_of_rows(tmp_path)
+    engine = Engine(load(case.export))
+    rows = [LabelledInput(f"row {place}", None, lambda raw=raw: raw) for place, raw in enumerate(case.inputs)]  # type: ignore[misc]
+    made = make_reference(engine, rows[:500], rows[500:], rng=np.random.default_rng(0))
+    reference = Reference.load(made.save(tmp_path / "a.reference"))
+    assert reference.number_names == ("price",)
+    assert reference.held_out.numbers is not None
+    assert reference.held_out.numbers.shape == (len(reference.held_out), 1)
+    predicted = np.array(engine.predict(case.inputs[500:]).predictions)
+    assert set(reference.held_out.numbers[:, 0].round(2)) <= set(predicted.astype(np.float32).round(2))
+    assert sorted(reference.categories["colour"]) == ["blue", "green", "red"]
+    assert reference.examples is not None
+    assert set(reference.examples.contents[0]) == {"colour", "size", "wet", "weight", "height", "age"}
 
 
 def test_a_reference_of_another_learner_is_refused(digits_engine: Engine, cells: Trained) -> None:
@@ -299,6 +334,20 @@ def test_texts_are_profiled_from_a_table_or_a_folder(text_case: Case, tmp_path: 
     reference = make_reference(engine, found[:80], found[80:], rng=rng)
     strange = engine.run([engine.adapter.decode(raw_text(written[0]))])
     assert reference.score(strange.embedding, strange.logits).score.shape == (1,)
+    assert {tuple(record.items()) for record in reference.columns} == {((WORDS, 12),)}
+    assert reference.examples is not None
+    assert {content["text"] for content in reference.examples.contents} == set(written[:80])
+    longer = [
+        LabelledInput(f"text {place}", None, lambda text=text: raw_text(f"{text} {text} {text}"))  # type: ignore[misc]
+        for place, text in enumerate(written[40:])
+    ]
+    checked = check_inputs(engine, reference, longer, MonitorSettings())
+    card = checked.report.document["sections"]["gallery"]["inputs"][0]
+    assert card["row"]["text"] in {f"{text} {text} {text}"[:400] for text in written[40:]}
+    assert card["example"]["content"]["text"] in written[:80]
+    assert "nearest in training" in checked.report.html()
+    assert checked.watched.run.verdict is Verdict.SHIFTED
+    assert f"{WORDS}: median 12 → 36" in checked.watched.run.sentence
 
 
 def test_texts_are_profiled_in_the_notebook_as_the_gateway_reads_them(tmp_path: Path) -> None:
