@@ -24,24 +24,30 @@ class LookFindings:
     """What one look of the monitor found. It shows itself in a notebook.
 
     Attributes:
-        sentences: one for each model, with its alerts.
-        reports: of the models that were judged.
+        sentences: one for each model, followed by its alerts that changed.
+        reports: one for each model; None where there was too little to judge.
         address: of the gateway that shows the reports whole.
     """
 
-    sentences: tuple[str, ...]
-    reports: tuple[DriftReport, ...]
+    sentences: tuple[tuple[str, ...], ...]
+    reports: tuple[DriftReport | None, ...]
     address: str
 
     def __repr__(self) -> str:
-        return "\n".join([*self.sentences, *(f"report: {self._page(found)}" for found in self.reports)])
+        lines = []
+        for sentences, found in zip(self.sentences, self.reports, strict=True):
+            lines += [*sentences, *([] if found is None else [f"  report: {self._page(found)}"])]
+        return "\n".join(lines) or "No model was ever served from this record."
 
     def _repr_html_(self) -> str:
-        lines = [f"<p>{escape(sentence)}</p>" for sentence in self.sentences]
-        for found in self.reports:
-            page = escape(self._page(found))
-            lines.append(f'{found._repr_html_()}<p><a href="{page}" target="_blank">the whole report</a></p>')
-        return "".join(lines)
+        shown = []
+        for (sentence, *alerts), found in zip(self.sentences, self.reports, strict=True):
+            # The card says what the sentence does.
+            shown.append(f"<p>{escape(sentence)}</p>" if found is None else found._repr_html_())
+            shown += [f"<p>{escape(alert)}</p>" for alert in alerts]
+            if found is not None:
+                shown.append(f'<p><a href="{escape(self._page(found))}" target="_blank">the whole report</a></p>')
+        return "".join(shown)
 
     def _page(self, found: DriftReport) -> str:
         return f"{self.address}/reports/{found.document['run']}"
@@ -75,8 +81,10 @@ class Served(GatewayProcess):
 
         with Store.open(self._settings.store, make=False) as store:
             results = look(store, self._settings.monitor)
-            reports = tuple(DriftReport(store.reports.document(one.run.id)) for one in results if deserves_report(one))
-        sentences = tuple(sentence for one in results for sentence in describe_result(one))
+            reports = tuple(
+                DriftReport(store.reports.document(one.run.id)) if deserves_report(one) else None for one in results
+            )
+        sentences = tuple(tuple(describe_result(one)) for one in results)
         return LookFindings(sentences, reports, self.address)
 
     def report(self, run: str | None = None) -> DriftReport:
