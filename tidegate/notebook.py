@@ -9,6 +9,7 @@ from monitor.reference.profile import Reference
 from reports.drift import DriftReport
 from store.errors import BadInput, NotFound
 from store.store import Store
+from tidegate.commands import command_on
 from tidegate.open_store import open_store
 from tidegate.progress import track
 
@@ -69,7 +70,8 @@ def find_run(store: Store, run: str | None) -> UUID:
     if run is None:
         entries = store.reports.recent(limit=1)
         if not entries:
-            raise NotFound("There is no report yet. Serve some predictions, then run `tidegate monitor --once`.")
+            look = command_on(store.database, "monitor", "--once")
+            raise NotFound(f"There is no report yet. Serve some predictions, then look at them: {look}")
         return entries[0].run_id
     try:
         return UUID(run)

@@ -122,6 +122,10 @@ def serve(
         port: 0 for any free one.
         database: SQLAlchemy URL; by default the settings'.
 
+    Returns:
+        The running service: its `address`, a `client` for it, `watch()`, which has the monitor look now, `report()`, which
+        shows what it found last, `log`, and `stop()`. It stops with the kernel.
+
     Raises:
         TidegateError: it can't be served; the message says why.
     """

@@ -18,9 +18,7 @@ class FlaggedShare:
     def describe(self, reference: Reference, window: Window, rng: np.random.Generator) -> Finding:
         law = reference.flagged_law
         if law.rank == 0:
-            raise NotApplicable(
-                f"The reference has {law.m} calibration rows, too few to flag anything at alpha {law.alpha:g}."
-            )
+            raise NotApplicable(f"The reference has too few held-out rows to flag anything at alpha {law.alpha:g}.")
         share, expected = window.flagged_share, law.expected_share
         low, high = law.interval(window.total)
         counts = f"{window.flagged_total:,} of {window.total:,} inputs ({share:.1%}) are unlike training data"

@@ -5,10 +5,11 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from serving.client import Client
-from tests.e2e.harness import command, environment, gateway
+from tests.e2e.harness import command, environment, gateway, run
 from tidegate.testing import tiny_learner
 
 pytestmark = pytest.mark.e2e
@@ -49,6 +50,23 @@ def test_a_first_start_says_what_it_does_and_names_commands_that_work_from_anywh
         assert "shifted" in looked.stdout
         assert f"{served.address}/reports/" in looked.stderr
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_gateway_that_can_flag_nothing_says_so_and_what_to_do(export: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"width": rng.normal(size=240), "height": rng.normal(size=240), "colour": "red"})
+    table["size"] = np.where(table["width"] + table["height"] > 0, "large", "small")
+    # With pandas' index, as most tables are saved.
+    table[:200].to_csv(tmp_path / "train.csv")
+    table[200:].to_csv(tmp_path / "valid.csv", index=False)
+    profiled = run("profile", export, "--data", "train.csv", "--valid", "valid.csv", folder=tmp_path)
+    assert profiled.returncode == 0, profiled.stderr
+    assert "train.csv: ignored the column 'Unnamed: 0'" in profiled.stderr
+    assert "valid.csv" not in profiled.stderr
+    assert profiled.stdout.count("no input can be flagged") == 1
+    with gateway(export, "--no-monitor", folder=tmp_path) as served:
+        (note,) = [line for line in served.lines if "no input can be flagged" in line]
+        assert "give 132 or more" in note
 
 
 def test_workers_do_not_repeat_what_the_first_one_says(export: Path, tmp_path: Path) -> None:

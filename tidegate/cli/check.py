@@ -36,13 +36,15 @@ def check(
 
     Example: `tidegate check digits.pkl new_batch/ -o report.html`
     """
+    from tidegate.operator_messages import tell_note, tell_start
+
+    tell_start()
     from monitor.reference.profile import Reference as ReferenceProfile
     from serving.gateway.compatibility import check_compatible, settings_for
     from serving.profiling.labelled_data import labelled_inputs
     from serving.profiling.offline_check import check_inputs
     from store.repositories.runs import Verdict
     from tidegate.cli.loading import load_engine
-    from tidegate.operator_messages import tell_note
     from tidegate.progress import track
     from tidegate.settings import load_settings
 
@@ -55,11 +57,12 @@ def check(
     inputs = labelled_inputs(data, engine.adapter, tell_note)
     checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)
     run = checked.watched.run
-    typer.secho(checked.report.document["headline"], bold=True, fg="red" if run.verdict is Verdict.SHIFTED else None)
-    # Where there are too few inputs every check says the same.
-    sentences = {result.sentence: result.verdict.value for result in run.results}
-    for sentence, verdict in sentences.items():
-        typer.echo(f"  {verdict:>15}  {sentence}")
+    # Where there are too few inputs every check says the same, and the headline too.
+    enough = run.verdict is not Verdict.NOT_ENOUGH_DATA
+    headline = checked.report.document["headline"] if enough else run.sentence
+    typer.secho(headline, bold=True, fg="red" if run.verdict is Verdict.SHIFTED else None)
+    for result in run.results if enough else ():
+        typer.echo(f"  {result.verdict.value:>15}  {result.sentence}")
     _print_unreadable(checked.refused)
     typer.echo("The strangest inputs:")
     for name, prediction, p_value in checked.strangest(STRANGEST):

@@ -44,12 +44,14 @@ def profile(
 
     Example: `tidegate profile digits.pkl --data train/ --valid valid/`
     """
+    from tidegate.operator_messages import tell_note, tell_start
+
+    tell_start()
     import numpy as np
 
     from serving.profiling.labelled_data import labelled_inputs
     from serving.profiling.profiler import make_reference
     from tidegate.cli.loading import load_engine
-    from tidegate.operator_messages import tell_note
     from tidegate.progress import track
     from tidegate.settings import load_settings
 

@@ -99,10 +99,10 @@ def serve(
         store={"database": database, "on_full": on_full},
         monitor={"every_minutes": every, "destinations": alert_to},
     )
-    from tidegate.operator_messages import tell_step
+    from tidegate.operator_messages import tell_start
 
     if worker is None:
-        tell_step("Starting: importing fastai and torch, which takes a while the first time on a machine")
+        tell_start()
     from tidegate.server import NamedExport, Server
     from tidegate.workers import WorkerSlot
 

@@ -37,6 +37,9 @@ def tune(
 
     Example: `tidegate tune digits.pkl`
     """
+    from tidegate.operator_messages import tell_start
+
+    tell_start()
     from monitor.reference.profile import Reference as ReferenceProfile
     from serving.engine.tuning import agreement, tuning_beside
     from serving.engine.tuning import tune as measure
