@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from serving.learner.bytecode import HERE
+from serving.learner.export.bytecode import HERE
 from tests.compatibility.other_pythons.load import Outcome, outcomes
 
 ROOT = Path(__file__).parents[2]
