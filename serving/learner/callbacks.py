@@ -31,6 +31,9 @@ def check_callbacks(learner: Any, model_inputs: tuple[Any, ...], logits: Floats3
     try:
         with learner.no_bar(), learner.no_logging():
             raw = learner.get_preds(dl=[model_inputs], act=_unchanged, reorder=False)[0]
+    except BadLearner:
+        # A function that this Python can't run.
+        raise
     except Exception:  # noqa: BLE001 - where they fail on a prediction, `Learner.predict` has no answer to differ from
         return
     found = array(raw[0] if isinstance(raw, tuple | list) else raw).reshape(logits.shape[0], -1)

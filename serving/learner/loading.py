@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.learner.bytecode import HERE
-from serving.learner.environment import Environment, ExportEnvironment, read_environment
-from serving.learner.export_contents import ExportContents, python_name, read_contents
-from serving.learner.probe import needs_probe, probe
-from serving.learner.stand_ins import REMEDY
-from serving.learner.unpickling import python_of, unpickle
+from serving.learner.export.bytecode import HERE
+from serving.learner.export.contents import ExportContents, python_name, read_contents
+from serving.learner.export.environment import Environment, ExportEnvironment, read_environment
+from serving.learner.export.probe import needs_probe, probe
+from serving.learner.export.stand_ins import REMEDY
+from serving.learner.export.unpickling import python_of, unpickle
 from store.errors import BadLearner, ModelMismatch
 
 

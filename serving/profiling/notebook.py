@@ -12,7 +12,7 @@ from serving.engine.engine import Engine
 from serving.learner.adapters.tabular import Tabular, raw_row
 from serving.learner.adapters.text import Text, raw_tokens
 from serving.learner.adapters.vision import raw_image, source_of
-from serving.learner.environment import ExportEnvironment, environment_here, minor_of, write_environment
+from serving.learner.export.environment import ExportEnvironment, environment_here, minor_of, write_environment
 from serving.learner.loading import LoadedLearner, load, name_of, weights_sha256
 from serving.profiling.batch_inference import ProgressTracker, without_progress
 from serving.profiling.labelled_data import LabelledInput, plain_rows

@@ -16,7 +16,7 @@ from monitor.reference.profile_content import Origin
 from monitor.reference.thin_classes import thin_class_warning
 from serving.engine.engine import Engine
 from serving.gateway.parity import PARITY_SAMPLES, make_parity_sample
-from serving.learner.environment import environment_here
+from serving.learner.export.environment import environment_here
 from serving.learner.tasks import SingleLabel
 from serving.profiling.batch_inference import InferenceResults, ProgressTracker, run_inference, without_progress
 from serving.profiling.kept_inputs import draw, keep_columns, keep_examples, known_categories

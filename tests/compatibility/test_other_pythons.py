@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.learner.bytecode import HERE
-from serving.learner.export_contents import read_contents
+from serving.learner.export.bytecode import HERE
+from serving.learner.export.contents import read_contents
 from serving.learner.loading import load, sha256_of
 from store.errors import BadLearner
 from tests.compatibility.other_pythons.load import Outcome, outcomes

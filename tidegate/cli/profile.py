@@ -68,7 +68,7 @@ def profile(
 
 def _tell_environment(export: Path, reference: "ReferenceProfile") -> None:
     """Beside the export, for whoever loads it elsewhere."""
-    from serving.learner.environment import ExportEnvironment, write_environment
+    from serving.learner.export.environment import ExportEnvironment, write_environment
 
     origin = reference.origin
     assert origin is not None

@@ -43,6 +43,9 @@ def task_of(
     with_decoding = replace(task, decode_targets=decode_targets)
     try:
         decoded = with_decoding.outputs(examples, examples, lambda: repeated).predictions
+    except BadLearner:
+        # A function that this Python can't run.
+        raise
     except Exception:  # noqa: BLE001 - where fastai can't decode, `Learner.predict` has no answer to differ from
         return task
     same = same_prediction(task.outputs(examples, examples, lambda: repeated).predictions, decoded)

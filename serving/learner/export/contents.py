@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.learner.bytecode import HERE, OLDER, fits_here, pythons_of
+from serving.learner.export.bytecode import HERE, OLDER, fits_here, pythons_of
 
 # `types.CodeType` takes so many arguments since Python 3.11.
 CODE_ARGUMENTS = 18

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from serving.learner.bytecode import HERE
+from serving.learner.export.bytecode import HERE
 
 logger = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from serving.learner.bytecode import HERE
-from serving.learner.environment import ExportEnvironment, differences, minor_of
-from serving.learner.export_contents import ExportContents, python_name, read_contents
-from serving.learner.export_unpickler import pickle_module_for
+from serving.learner.export.bytecode import HERE
+from serving.learner.export.contents import ExportContents, python_name, read_contents
+from serving.learner.export.environment import ExportEnvironment, differences, minor_of
+from serving.learner.export.unpickler import pickle_module_for
+from serving.learner.export.user_modules import import_into_main, modules_beside
 from serving.learner.torchvision_operators import declare_missing_operators
-from serving.learner.user_modules import import_into_main, modules_beside
 from store.errors import BadLearner
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from serving.learner.export.user_modules import import_into_main, modules_beside
 from serving.learner.loading import load
-from serving.learner.user_modules import import_into_main, modules_beside
 from store.errors import BadLearner
 from tests.conftest import Trained
 from tests.serving.learner.test_loading import exported_with_a_module_of_the_users
@@ -32,10 +32,10 @@ def test_a_module_may_import_fastai_itself(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "from serving.learner.user_modules import import_into_main; import_into_main(['users_getters']); get_label",
+            "from serving.learner.export import user_modules as own; own.import_into_main(['users_getters']); get_label",
         ],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
         capture_output=True,
         text=True,
         check=False,

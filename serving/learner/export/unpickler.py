@@ -10,11 +10,11 @@ from pathlib import Path
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
-from serving.learner.bytecode import HERE
-from serving.learner.export_contents import CODE_ARGUMENTS, describe_code
-from serving.learner.library_code import code_of_library
-from serving.learner.stand_ins import stand_in
-from serving.learner.user_modules import ModulesBeside
+from serving.learner.export.bytecode import HERE
+from serving.learner.export.contents import CODE_ARGUMENTS, describe_code
+from serving.learner.export.library_code import code_of_library
+from serving.learner.export.stand_ins import stand_in
+from serving.learner.export.user_modules import ModulesBeside
 from store.errors import BadLearner
 
 _PATHS = ("PosixPath", "WindowsPath")

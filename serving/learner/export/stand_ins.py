@@ -8,7 +8,7 @@ import inspect
 from types import CodeType
 from typing import Any
 
-from serving.learner.bytecode import HERE
+from serving.learner.export.bytecode import HERE
 from store.errors import BadLearner
 
 _KEPT_FLAGS = inspect.CO_OPTIMIZED | inspect.CO_NEWLOCALS | inspect.CO_VARARGS | inspect.CO_VARKEYWORDS

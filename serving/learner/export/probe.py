@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FunctionType
 
-from serving.learner.bytecode import HERE, fits_here
-from serving.learner.environment import ExportEnvironment
-from serving.learner.export_contents import ExportContents, python_name
-from serving.learner.stand_ins import REMEDY
-from serving.learner.unpickling import unpickle
+from serving.learner.export.bytecode import HERE, fits_here
+from serving.learner.export.contents import ExportContents, python_name
+from serving.learner.export.environment import ExportEnvironment
+from serving.learner.export.stand_ins import REMEDY
+from serving.learner.export.unpickling import unpickle
 from store.errors import BadLearner
 
 _SECONDS = 300.0
@@ -61,7 +61,7 @@ def probe(export: Path, import_modules: Sequence[str], contents: ExportContents 
         BadLearner: it can't be loaded there, or that process ended.
     """
     options = [word for module in import_modules for word in ("--import", module)]
-    command = [sys.executable, "-m", "serving.learner.probe", str(export), *options]
+    command = [sys.executable, "-m", "serving.learner.export.probe", str(export), *options]
     made_on = python_name(None if contents is None else contents.python)
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)

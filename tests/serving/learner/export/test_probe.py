@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from serving.learner.environment import ExportEnvironment, environment_here
-from serving.learner.export_contents import read_contents
+from serving.learner.export.contents import read_contents
+from serving.learner.export.environment import ExportEnvironment, environment_here
+from serving.learner.export.probe import needs_probe
 from serving.learner.loading import load
-from serving.learner.probe import needs_probe
 from store.errors import BadLearner
 from tests.conftest import Trained
 

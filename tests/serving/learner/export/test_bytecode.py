@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from serving.learner import bytecode
-from serving.learner.bytecode import HERE, fits_here, known_layouts, layout_here, pythons_of
-from serving.learner.export_contents import describe_code, read_contents
-from serving.learner.export_unpickler import pickle_module_for
-from serving.learner.stand_ins import stand_in
-from serving.learner.unpickling import unpickle
-from serving.learner.user_modules import modules_beside
+from serving.learner.export import bytecode
+from serving.learner.export.bytecode import HERE, fits_here, known_layouts, layout_here, pythons_of
+from serving.learner.export.contents import describe_code, read_contents
+from serving.learner.export.stand_ins import stand_in
+from serving.learner.export.unpickler import pickle_module_for
+from serving.learner.export.unpickling import unpickle
+from serving.learner.export.user_modules import modules_beside
 from store.errors import BadLearner
 
 
