@@ -1,19 +1,27 @@
 """Whether a reference may be used with a learner on this machine."""
 
+from pathlib import Path
+
 from monitor.reference.profile import Reference
 from serving.engine.engine import Engine
 from serving.gateway.parity import check_parity
+from serving.learner.loading import sha256_of
 from serving.settings import ServingSettings
 from store.errors import ModelMismatch
 
 
-def settings_for(reference: Reference | None, settings: ServingSettings) -> ServingSettings:
+def settings_for(export: Path, reference: Reference | None, settings: ServingSettings) -> ServingSettings:
     """Settings by which a learner's embedding comes from the layer that its reference was made with.
+
+    A reference of another learner changes nothing: that it is one is told when both are there to be compared.
 
     Raises:
         ModelMismatch: the operator names another layer.
     """
-    layer = None if reference is None or reference.origin is None else reference.origin.embedding_layer
+    origin = None if reference is None else reference.origin
+    if origin is None or (origin.learner_sha256 is not None and origin.learner_sha256 != sha256_of(export)):
+        return settings
+    layer = origin.embedding_layer
     if layer is None or settings.embedding_layer == layer:
         return settings
     if settings.embedding_layer is not None:

@@ -48,7 +48,7 @@ class VersionLoader:
         reference = None if version.reference is None else Reference.load(version.reference)
         engine = open_engine(
             version.export,
-            settings_for(reference, self.settings),
+            settings_for(version.export, reference, self.settings),
             sha256=version.sha256,
             import_modules=self.import_modules,
             announce=lambda sha256: self.announce(version.export, sha256),

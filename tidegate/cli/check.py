@@ -52,7 +52,7 @@ def check(
         serving={"embedding_layer": embedding_layer}, monitor={"alpha": alpha, "minimum_rows": minimum_rows}
     )
     profile = ReferenceProfile.load(reference or reference_beside(export))
-    engine = load_engine(export, sha256, import_, settings=settings_for(profile, settings.serving))
+    engine = load_engine(export, sha256, import_, settings=settings_for(export, profile, settings.serving))
     check_compatible(engine, profile)
     inputs = labelled_inputs(data, engine.adapter, tell_note)
     checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)

@@ -58,7 +58,7 @@ def tune(
     settings = load_settings(serving={"device": device, "embedding_layer": embedding_layer}).serving
     profile = reference or reference_beside(export)
     loaded = ReferenceProfile.load(profile) if profile.is_file() else None
-    engine = load_engine(export, sha256, import_, settings=settings_for(loaded, settings))
+    engine = load_engine(export, sha256, import_, settings=settings_for(export, loaded, settings))
     inputs = []
     if loaded is not None:
         check_same_learner(engine, loaded)

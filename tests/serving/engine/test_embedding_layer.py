@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from monitor.reference.profile import Reference
+from monitor.reference.profile_content import Origin
 from serving.engine.backends import BACKENDS, Backend
 from serving.engine.backends.compiled import Compiled
 from serving.engine.engine import Engine
@@ -98,20 +99,24 @@ def test_weights_that_are_not_of_the_head_do_not_hide_the_linear_layer_that_is()
     assert find_embedding_layer(WithPositions(), (torch.zeros(1, 3, 32, 32),)).name == "head"
 
 
-def test_the_layer_of_the_reference_is_taken_and_another_one_is_refused(reference: Reference) -> None:
-    settings = ServingSettings(embedding_layer=None)
-    assert settings_for(None, settings) is settings
+def test_the_layer_of_the_reference_is_taken_and_another_one_is_refused(reference: Reference, tmp_path: Path) -> None:
+    export = tmp_path / "export.pkl"
+    export.write_bytes(b"a learner")
+
+    def layer(reference: Reference | None, asked_for: str | None) -> str | None:
+        return settings_for(export, reference, ServingSettings(embedding_layer=asked_for)).embedding_layer
+
     made_with = replace(reference, origin=_origin("head"))
-    assert settings_for(made_with, settings).embedding_layer == "head"
-    assert settings_for(made_with, ServingSettings(embedding_layer="head")).embedding_layer == "head"
+    assert layer(None, None) is None
+    assert layer(made_with, None) == "head"
+    assert layer(made_with, "head") == "head"
     with pytest.raises(ModelMismatch, match=r"from the layer 'head', and '1\.8' is asked for"):
-        settings_for(made_with, ServingSettings(embedding_layer="1.8"))
+        layer(made_with, "1.8")
     # References made before the layer was kept.
-    before = replace(reference, origin=_origin(None))
-    assert settings_for(before, ServingSettings(embedding_layer="1.8")).embedding_layer == "1.8"
+    assert layer(replace(reference, origin=_origin(None)), "1.8") == "1.8"
+    of_another_learner = replace(reference, origin=replace(_origin("head"), learner_sha256="0" * 64))
+    assert layer(of_another_learner, None) is None
 
 
-def _origin(layer: str | None):
-    from monitor.reference.profile_content import Origin
-
+def _origin(layer: str | None) -> Origin:
     return Origin(None, "", "x", "vision", "single_label", ["a"], "", "", "", None, embedding_layer=layer)
