@@ -1,7 +1,7 @@
 """A learner ready to run: its adapter, its task, and the backend that runs its model. One forward pass for a whole batch."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,9 @@ from torch import nn
 
 from serving.engine.backends import Backend, Program
 from serving.engine.backends.eager import Eager, fold
+from serving.engine.self_check import groups_of_one_shape, must_run_alone
 from serving.learner.adapters import Adapter, Collated, Item, Limits, adapter_of
+from serving.learner.adapters.base import in_one_line
 from serving.learner.callbacks import check_callbacks
 from serving.learner.head import DotProduct, WithEmbedding, head_weights, with_embedding
 from serving.learner.loading import LoadedLearner, load
@@ -48,6 +50,8 @@ class Engine:
         # One forward pass at a time: models and backends keep what they are doing in themselves.
         self._lock = threading.Lock()
         self._model = loaded.learner.model.eval()
+        # Whether inputs are run one at a time; see `must_run_alone`.
+        self.runs_alone = False
         try:
             collated = self.adapter.collate([self.adapter.decode(self.adapter.examples()[0])])
             model_inputs = self._apply_graph_steps(collated.arguments)
@@ -58,10 +62,11 @@ class Engine:
             logits, embedding = self.own.run(collated.arguments)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise BadLearner(
-                f"The model fails on a plain {self.adapter.application} input: {type(error).__name__}: {error}. "
+                f"The model fails on a plain {self.adapter.application} input: {type(error).__name__}: {in_one_line(error)}. "
                 "Does `learn.predict` work on this learner?"
             ) from error
-        check_callbacks(loaded.learner, model_inputs, logits)
+        check_callbacks(loaded.learner, self._examples_run())
+        self.runs_alone = must_run_alone(self.adapter, self._own_logits)
         self.task = task_of(loaded.learner, target, self.adapter.decode_targets, logits, model_inputs)
         self.embedding_layer, self.embedding_note = self._with_embedding.layer, self._with_embedding.note
         self.dimension = embedding.shape[1]
@@ -86,8 +91,14 @@ class Engine:
         return self._make_program(WithEmbedding(fold(self._model, layer), layer), inputs)
 
     def run(self, items: Sequence[Item]) -> Outputs:
-        """One forward pass over decoded items."""
-        return self.forward(self.adapter.collate(items))
+        """Run decoded items: in one forward pass where they fit into one, and their answers do not depend on each other."""
+        if self.runs_alone:
+            return Outputs.joined([self.forward(self.adapter.collate_alone(item)) for item in items])
+        groups = groups_of_one_shape(self.adapter, list(items))
+        if len(groups) == 1:
+            return self.forward(self.adapter.collate(items))
+        parts = [self.forward(self.adapter.collate([items[index] for index in group])) for group in groups.values()]
+        return Outputs.joined(parts, [index for group in groups.values() for index in group])
 
     def forward(self, collated: Collated) -> Outputs:
         """One forward pass over a collated batch; rows come out in the order of the items."""
@@ -102,10 +113,21 @@ class Engine:
             lambda: tuple(argument[original_order] for argument in self._apply_graph_steps(collated.arguments)),
         )
 
+    def _examples_run(self) -> Iterator[tuple[tuple[torch.Tensor, ...], npt.NDArray[np.float32]]]:
+        """What the model is given for each example alone, and its logits."""
+        for raw in self.adapter.examples():
+            collated = self.adapter.collate_alone(self.adapter.decode(raw))
+            yield self._apply_graph_steps(collated.arguments), self._own_logits(collated)
+
+    def _own_logits(self, collated: Collated) -> npt.NDArray[np.float32]:
+        logits, _ = self.own.run(collated.arguments)
+        return logits if collated.order is None else logits[np.argsort(collated.order)]
+
     def arguments(self, items: Sequence[Item]) -> list[npt.NDArray[np.float32]]:
         """What the learner's own model is given for items, to compare this machine with another."""
         with torch.no_grad():
-            arguments = self._apply_graph_steps(self.adapter.collate(items).arguments)
+            collated = self.adapter.collate_alone(items[0]) if self.runs_alone else self.adapter.collate(items)
+            arguments = self._apply_graph_steps(collated.arguments)
         return [argument.float().numpy() for argument in arguments]
 
     def close(self) -> None:
@@ -124,7 +146,7 @@ class Engine:
     def _make_program(self, model: WithEmbedding | DotProduct, inputs: Sequence[RawInput] = ()) -> Program:
         module: nn.Module = model if self.adapter.in_graph is None else _StepsAndModel(self.adapter.in_graph, model)
         typical, examples = (self._collate_by_shape(raws) for raws in (inputs, self.adapter.examples()))
-        return Program(module.eval(), [*typical, *examples], self.adapter.fixed_steps)
+        return Program(module.eval(), [*typical, *examples], self.adapter.fixed_steps and not self.runs_alone)
 
     def _collate_by_shape(self, raws: Sequence[RawInput]) -> list[tuple[torch.Tensor, ...]]:
         """Collated batches of these inputs, one for each shape: pictures of several sizes do not fit into one."""

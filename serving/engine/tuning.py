@@ -18,6 +18,7 @@ import orjson
 import torch
 
 from serving.engine.backends import BACKENDS, Backend, NotEligible, Program
+from serving.engine.backends.eager import Eager
 from serving.engine.engine import Engine
 from store.recording.prediction_batch import RawInput
 
@@ -143,11 +144,7 @@ def use(engine: Engine, trial: Trial, inputs: Sequence[RawInput] = ()) -> None:
     """
     kind = next(kind for kind in BACKENDS if kind.name == trial.backend)
     program = engine.program(inputs)
-    backend = kind(program, trial.threads, engine.device)
-    difference = _difference(engine, program, backend) if kind.exact else None
-    if difference is not None:
-        raise NotEligible(difference)
-    engine.backend = backend
+    engine.backend = _checked_backend(engine, program, kind, trial.threads)
 
 
 @dataclass(frozen=True)
@@ -198,17 +195,42 @@ def agreement(engine: Engine, trial: Trial, inputs: Sequence[RawInput]) -> Agree
 
 def _measure(engine: Engine, program: Program, kind: type[Backend], threads: int, seconds: float) -> Trial:
     try:
-        backend = kind(program, threads, engine.device)
-        difference = _difference(engine, program, backend) if kind.exact else None
+        backend = _checked_backend(engine, program, kind, threads)
     except NotEligible as error:
         return Trial(kind.name, threads, None, None, str(error))
-    if difference is not None:
-        return Trial(kind.name, threads, None, None, difference)
     alone = tuple(argument[:1] for argument in program.examples[0])
     batch = tuple(torch.cat([argument] * _BATCH) for argument in alone)
-    return Trial(
-        kind.name, threads, _milliseconds(backend, alone, seconds), _milliseconds(backend, batch, seconds) / _BATCH
-    )
+    try:
+        alone_ms, batched_ms = _milliseconds(backend, alone, seconds), _milliseconds(backend, batch, seconds) / _BATCH
+    except Exception as error:
+        if kind is Eager:
+            raise
+        return Trial(kind.name, threads, None, None, _failure(error))
+    return Trial(kind.name, threads, alone_ms, batched_ms)
+
+
+def _checked_backend(engine: Engine, program: Program, kind: type[Backend], threads: int) -> Backend:
+    """A backend that answers the program's examples as the learner's own modules do, where it is meant to.
+
+    Raises:
+        NotEligible: it can't run here, fails on an example, or answers something else.
+    """
+    backend = kind(program, threads, engine.device)
+    try:
+        difference = _difference(engine, program, backend)
+    except Exception as error:
+        if kind is Eager:
+            raise
+        # A trace can take for constant what depends on the number of inputs.
+        raise NotEligible(_failure(error)) from error
+    if difference is not None and kind.exact:
+        raise NotEligible(difference)
+    return backend
+
+
+def _failure(error: Exception) -> str:
+    said = str(error).strip().splitlines() or [""]
+    return f"it fails on an example: {type(error).__name__}: {said[0]}"
 
 
 def _difference(engine: Engine, program: Program, backend: Backend) -> str | None:

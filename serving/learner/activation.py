@@ -25,14 +25,19 @@ class Activation:
     loss: str
 
 
-def activation_of(loss: Any) -> Activation:
-    """What a learner's loss function makes of raw outputs."""
+def activation_of(loss: Any, *, of_classes: bool) -> Activation:
+    """What a learner's loss function makes of raw outputs.
+
+    Args:
+        loss: the function.
+        of_classes: whether the target is of classes. A number is answered as the model returns it, whatever PyTorch's loss.
+    """
     name = getattr(loss, "__name__", None) or type(loss).__name__
     for function in (loss, getattr(loss, "func", None)):
         known = _OF_TORCH.get(function) if callable(function) and hasattr(function, "__name__") else None
         known = known or _OF_TORCH.get(type(function))
         # fastai's wrappers of these say for themselves what they decide, unless made of one that it does not wrap.
-        if known is not None and not _says_what_it_decides(loss):
+        if known is not None and of_classes and not _says_what_it_decides(loss):
             return Activation(*known, name)
     return Activation(getattr(loss, "activation", _unchanged), getattr(loss, "decodes", _unchanged), name)
 

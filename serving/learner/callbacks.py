@@ -4,6 +4,7 @@
 user's own may, and a learner whose answers would differ is refused.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,12 @@ from store.errors import BadLearner
 _TOLERANCE = 1e-4
 
 
-def check_callbacks(learner: Any, model_inputs: tuple[Any, ...], logits: Floats32) -> None:
+def check_callbacks(learner: Any, batches: Iterable[tuple[tuple[Any, ...], Floats32]]) -> None:
     """See that a learner with callbacks of the user's own answers as its model does alone.
 
     Args:
         learner: the learner.
-        model_inputs: what its model is given for one input.
-        logits: what the model returned for it.
+        batches: what its model is given for an input, and the logits that it returns; made only if they are needed.
 
     Raises:
         BadLearner: with its callbacks the learner returns something else; the message names them.
@@ -28,6 +28,19 @@ def check_callbacks(learner: Any, model_inputs: tuple[Any, ...], logits: Floats3
     names = _own_code(learner)
     if not names:
         return
+    if not type(learner).predict.__module__.startswith("fastai."):
+        raise BadLearner(
+            f"The learner is a {type(learner).__name__} with a `predict` of its own, and a gateway runs the model alone. "
+            "Move what it does into the model, or into a transform of the target, and export again."
+        )
+    if any(_differs(learner, model_inputs, logits) for model_inputs, logits in batches):
+        raise BadLearner(
+            f"The learner's own {', '.join(names)} changes what its model is given or returns, and a gateway runs the model "
+            "alone. Move that into the model, or into a transform of the data, and export again."
+        )
+
+
+def _differs(learner: Any, model_inputs: tuple[Any, ...], logits: Floats32) -> bool:
     try:
         with learner.no_bar(), learner.no_logging():
             raw = learner.get_preds(dl=[model_inputs], act=_unchanged, reorder=False)[0]
@@ -35,15 +48,11 @@ def check_callbacks(learner: Any, model_inputs: tuple[Any, ...], logits: Floats3
         # A function that this Python can't run.
         raise
     except Exception:  # noqa: BLE001 - where they fail on a prediction, `Learner.predict` has no answer to differ from
-        return
+        return False
     found = array(raw[0] if isinstance(raw, tuple | list) else raw).reshape(logits.shape[0], -1)
     expected = logits.reshape(logits.shape[0], -1)
     scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
-    if found.shape != expected.shape or not np.allclose(found, expected, atol=_TOLERANCE * scale):
-        raise BadLearner(
-            f"The learner's own {', '.join(names)} changes what its model is given or returns, and a gateway runs the model "
-            "alone. Move that into the model, or into a transform of the data, and export again."
-        )
+    return found.shape != expected.shape or not np.allclose(found, expected, atol=_TOLERANCE * scale)
 
 
 def _own_code(learner: Any) -> list[str]:

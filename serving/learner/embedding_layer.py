@@ -40,7 +40,7 @@ def find_embedding_layer(model: nn.Module, arguments: tuple[Any, ...], layer: st
     """
     watched = _Watched(model)
     with watched, torch.no_grad():
-        logits = model(*(torch.cat([argument[:1]] * _PROBE_ROWS) for argument in arguments))
+        logits = first_output(model(*(torch.cat([argument[:1]] * _PROBE_ROWS) for argument in arguments)))
     if layer is not None:
         return EmbeddingLayer(_checked_choice(model, layer, watched.run))
     if are_maps(logits) and watched.layers:
@@ -67,6 +67,21 @@ def _checked_choice(model: nn.Module, layer: str, run: list[str]) -> str:
             f"for each input. {usable}"
         )
     return layer
+
+
+def first_output(outputs: Any) -> torch.Tensor:
+    """The logits among what a model returned: text models return their hidden states too.
+
+    Raises:
+        BadLearner: it returned no tensor.
+    """
+    logits = outputs[0] if isinstance(outputs, tuple | list) and outputs else outputs
+    if not isinstance(logits, torch.Tensor) or logits.ndim == 0:
+        raise BadLearner(
+            f"The model returns a {type(outputs).__name__} and not a tensor of numbers for each input, so that "
+            "`learn.predict` can't answer either. Have its `forward` return the logits."
+        )
+    return logits
 
 
 def are_maps(logits: Any) -> bool:
@@ -115,13 +130,12 @@ class _Watched:
     def layers(self) -> list[str]:
         return [name for name in self.run if _is_layer(self._modules[name])]
 
-    def made_width(self, name: str, logits: Any) -> bool:
+    def made_width(self, name: str, logits: torch.Tensor) -> bool:
         """Whether a layer's output has as many numbers, or channels, for each input as the logits have."""
-        first = logits[0] if isinstance(logits, tuple | list) else logits
         shape = self._output_shapes.get(name)
-        if shape is None or not isinstance(first, torch.Tensor):
+        if shape is None:
             return False
-        width = 1 if first.ndim == 1 else first.shape[1]
+        width = 1 if logits.ndim == 1 else logits.shape[1]
         return width in (shape[1], shape[-1]) if len(shape) == 3 else width == (shape[1] if len(shape) > 1 else 1)
 
     def area_given(self, name: str) -> int:
@@ -137,7 +151,7 @@ class _Watched:
                 self._input_shapes[name] = inputs[0].shape
 
         def note_output(name: str, output: Any) -> None:
-            if isinstance(output, torch.Tensor):
+            if isinstance(output, torch.Tensor) and not output.is_nested:
                 self._output_shapes[name] = output.shape
 
         self._handles = [
@@ -155,7 +169,8 @@ class _Watched:
 
 
 def _has_rows(inputs: tuple[Any, ...]) -> bool:
-    if not inputs or not isinstance(inputs[0], torch.Tensor):
+    # PyTorch's own transformers pack texts of several lengths into nested tensors, which have no shape.
+    if not inputs or not isinstance(inputs[0], torch.Tensor) or inputs[0].is_nested:
         return False
     first = inputs[0]
     return first.is_floating_point() and first.ndim >= 2 and first.shape[0] == _PROBE_ROWS

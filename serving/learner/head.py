@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from serving.learner.embedding_layer import are_maps, find_embedding_layer
+from serving.learner.embedding_layer import are_maps, find_embedding_layer, first_output
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,9 +41,7 @@ class WithEmbedding(nn.Module):
         self._embedding = inputs[0]
 
     def forward(self, *arguments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = self.model(*arguments)
-        # Text models return their hidden states too.
-        logits = logits[0] if isinstance(logits, tuple | list) else logits
+        logits = first_output(self.model(*arguments))
         embedding, self._embedding = self._embedding, None
         if embedding is None:
             raise LayerNotRunError(f"the layer {self.layer} was not run")
@@ -55,7 +53,8 @@ class WithEmbedding(nn.Module):
 
 
 class DotProduct(nn.Module):
-    """fastai's `EmbeddingDotBias`, which has no linear layer: rating = Σ u∘v + biases, so its embedding is u∘v."""
+    """fastai's `EmbeddingDotBias`, and models like it, which have no linear layer: rating = Σ u∘v + biases. The embedding is
+    u∘v; the rating is the model's own."""
 
     PARTS = ("u_weight", "i_weight", "u_bias", "i_bias", "y_range")
     layer = "u∘v"
@@ -66,13 +65,8 @@ class DotProduct(nn.Module):
         self.model = model
 
     def forward(self, pairs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        users, items = pairs[:, 0], pairs[:, 1]
-        product = self.model.u_weight(users) * self.model.i_weight(items)
-        rating = product.sum(1) + self.model.u_bias(users).squeeze(1) + self.model.i_bias(items).squeeze(1)
-        if self.model.y_range is not None:
-            low, high = self.model.y_range
-            rating = torch.sigmoid(rating) * (high - low) + low
-        return rating[:, None], product
+        rating = first_output(self.model(pairs))
+        return _rows_or_maps(rating), self.model.u_weight(pairs[:, 0]) * self.model.i_weight(pairs[:, 1])
 
     def remove(self) -> None:
         """The model was not changed, so that nothing is to be removed."""

@@ -1,6 +1,8 @@
 """A learner's outputs for a batch of inputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +47,31 @@ class Outputs:
 
     def __len__(self) -> int:
         return len(self.predictions)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Outputs"], order: Sequence[int] | None = None) -> "Outputs":
+        """The rows of all parts, one after another, or so that row `order[i]` of the result is row i of the parts."""
+        positions = None if order is None else np.argsort(np.asarray(order))
+
+        def join(arrays: list[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
+            present = [array for array in arrays if array is not None]
+            if not present:
+                return None
+            together = np.concatenate(present)
+            return together if positions is None else together[positions]
+
+        predictions = [prediction for part in parts for prediction in part.predictions]
+        logits, embedding = join([part.logits for part in parts]), join([part.embedding for part in parts])
+        assert logits is not None
+        assert embedding is not None
+        return cls(
+            logits=logits,
+            embedding=embedding,
+            predictions=predictions if positions is None else [predictions[position] for position in positions],
+            probabilities=join([part.probabilities for part in parts]),
+            class_indices=join([part.class_indices for part in parts]),
+            confidences=join([part.confidences for part in parts]),
+        )
 
 
 def array(tensor: torch.Tensor) -> Floats32:

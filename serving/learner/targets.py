@@ -1,9 +1,8 @@
 """What a learner's target is, as its data says; and which targets Tidegate does not serve."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import numpy as np
 
 from store.errors import BadLearner
 
@@ -72,7 +71,7 @@ def _refuse_language_models(learner: Any) -> None:
 
 def _target_of_blocks(learner: Any, dataset: Any) -> Target:
     inputs, targets = dataset.tls[: learner.dls.n_inp], dataset.tls[learner.dls.n_inp :]
-    types = _types_of(learner, dataset)
+    types = types_of_parts(learner, dataset)
     if len(inputs) > 1:
         names = [_plain_name(kind) for kind in types[: len(inputs)]]
         raise _not_served_error("several inputs at once", f"this learner takes {len(inputs)} ({', '.join(names)})")
@@ -100,7 +99,7 @@ def _target_of_steps(learner: Any, steps: Any, kind: type | None) -> Target:
     return Target("several classes" if several else "one class", _checked_classes(vocabulary))
 
 
-def _types_of(learner: Any, dataset: Any) -> list[type | None]:
+def types_of_parts(learner: Any, dataset: Any) -> list[type | None]:
     """The kind of tensor that each part of an item becomes, inputs first; None where the data does not say."""
     types = getattr(learner.dls.valid, "_types", None) or getattr(learner.dls.train, "_types", None)
     of_batch = next(iter(types.values())) if isinstance(types, dict) and len(types) == 1 else None
@@ -128,7 +127,7 @@ def _refuse_by_type(kind: type | None) -> None:
 
 
 def _checked_classes(vocabulary: Any) -> list[str]:
-    if not all(isinstance(entry, str | int | float | bool | np.generic) for entry in vocabulary):
+    if any(isinstance(entry, Sequence) and not isinstance(entry, str) for entry in vocabulary):
         raise _several_targets_error([])
     return [str(entry) for entry in vocabulary]
 

@@ -2,10 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from serving.engine.engine import Engine
 from serving.learner.adapters import Item
@@ -68,7 +64,7 @@ def run_inference(
     if not parts:
         name, reason = refused[0]
         raise BadInput(f"Not one of {len(inputs):,} inputs can be read. The first, {name}: {reason}")
-    return InferenceResults(readable, _concatenate(parts), refused)
+    return InferenceResults(readable, Outputs.joined(parts), refused)
 
 
 def _decode_batch(
@@ -82,18 +78,3 @@ def _decode_batch(
             refused.append((labelled.name, str(error)))
         else:
             yield labelled, item
-
-
-def _concatenate(parts: Sequence[Outputs]) -> Outputs:
-    def concatenate_present(arrays: list[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
-        present = [array for array in arrays if array is not None]
-        return np.concatenate(present) if present else None
-
-    return Outputs(
-        logits=np.concatenate([part.logits for part in parts]),
-        embedding=np.concatenate([part.embedding for part in parts]),
-        predictions=[prediction for part in parts for prediction in part.predictions],
-        probabilities=concatenate_present([part.probabilities for part in parts]),
-        class_indices=concatenate_present([part.class_indices for part in parts]),
-        confidences=concatenate_present([part.confidences for part in parts]),
-    )

@@ -11,7 +11,7 @@ from monitor.reference.profile import Reference
 from serving.engine.engine import Engine
 from serving.learner.adapters.tabular import Tabular, raw_row
 from serving.learner.adapters.text import Text, raw_tokens
-from serving.learner.adapters.vision import raw_image, source_of
+from serving.learner.adapters.vision import Vision, raw_image
 from serving.learner.export.environment import ExportEnvironment, environment_here, minor_of, write_environment
 from serving.learner.loading import LoadedLearner, load, name_of, weights_sha256
 from serving.profiling.batch_inference import ProgressTracker, without_progress
@@ -109,7 +109,8 @@ def _labelled_inputs(engine: Engine, dataset: Any) -> list[LabelledInput]:
     def raw(item: Any) -> RawInput:
         if isinstance(engine.adapter, Text):
             return raw_tokens(dataset, item)
-        return raw_image(source_of(dataset, item))
+        assert isinstance(engine.adapter, Vision)
+        return raw_image(engine.adapter.source_of(dataset, item))
 
     return [
         LabelledInput(f"item {index}", label(index), lambda item=item: raw(item))  # type: ignore[misc]

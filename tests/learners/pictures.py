@@ -61,12 +61,32 @@ def three_numbers(file):
     return torch.tensor([1.0, 2.0, 3.0]) * number_of(file)
 
 
+def share(file):
+    return torch.tensor([brightness(file)])
+
+
 def points(file):
     return torch.tensor([[10.0, 20.0], [5.0, 7.0]]) + number_of(file) / 10
 
 
 def mask(file):
     return fastai.PILMask(Image.fromarray((np.asarray(Image.open(file))[..., 0] > 128).astype(np.uint8)))
+
+
+def cropped(file):
+    return np.asarray(Image.open(file))[:20, :20]
+
+
+def array_of(file):
+    return fastai.TensorImage(fastai.image2tensor(Image.open(file).resize((32, 32)))).float()
+
+
+class Mirrored(fastai.PILImage):  # type: ignore[misc]
+    """A picture that is opened by its own code, which wants the name of a file."""
+
+    @classmethod
+    def create(cls, file, **options):
+        return cls(Image.open(str(file)).convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT))
 
 
 class LogPrice(fastai.Transform):  # type: ignore[misc]
@@ -123,10 +143,28 @@ class WithHead(nn.Module):
         return logits
 
 
+class WithClassToken(nn.Module):
+    """A transformer over patches with a class token, which is repeated for as many inputs as there are."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 8, stride=8)
+        self.token = nn.Parameter(torch.zeros(1, 1, 16))
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.head = nn.Linear(16, outputs)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        patches = self.patches(pixels).flatten(2).transpose(1, 2)
+        sequence = torch.cat([self.token.expand(len(pixels), -1, -1), patches], 1)
+        logits: torch.Tensor = self.head(self.attention(sequence, sequence, sequence)[0][:, 0])
+        return logits
+
+
 def loaders(blocks: tuple, get_y: Any, **options: Any) -> Any:
     options = {"item_tfms": fastai.Resize(32)} | options
+    batch_size = options.pop("bs", 16)
     block = fastai.DataBlock(blocks=blocks, get_y=get_y, splitter=fastai.RandomSplitter(seed=0), **options)
-    return block.dataloaders(pictures(), bs=16, num_workers=0)
+    return block.dataloaders(pictures(), bs=batch_size, num_workers=0)
 
 
 def predict(learner: Any, file: Path) -> Answer:
@@ -243,6 +281,44 @@ SERVED = (
         note="seen to change nothing when it is loaded",
     ),
     Served(
+        "picture, opened and cropped by a getter → one class",
+        "ImageBlock, CategoryBlock; `get_x` that returns pixels",
+        lambda: one_class(lambda: network(2), get_x=cropped),
+        note="each picture is written to a file for the learner's own steps",
+    ),
+    Served(
+        "picture, opened by a step of your own → one class",
+        "TransformBlock(type_tfms=[…]), CategoryBlock",
+        lambda: one_class(lambda: network(2), image=fastai.TransformBlock(type_tfms=[array_of]), item_tfms=None),
+        note="as the line above",
+    ),
+    Served(
+        "picture, a kind of picture of your own → one class",
+        "ImageBlock(MyImage), CategoryBlock",
+        lambda: one_class(lambda: network(2), image=fastai.ImageBlock(Mirrored)),
+        note="as the line above",
+    ),
+    Served(
+        "pictures of many sizes → one class",
+        "ImageBlock, CategoryBlock; no `Resize`",
+        lambda: one_class(lambda: network(2), item_tfms=None, bs=1),
+    ),
+    Served(
+        "picture → one class, statistics of the batch",
+        "ImageBlock, CategoryBlock; `BatchNorm2d(track_running_stats=False)`",
+        lambda: one_class(
+            lambda: nn.Sequential(
+                nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False), *body(8), nn.Linear(8, 2)
+            )
+        ),
+        note="each input is run alone, as its answer would depend on the others",
+    ),
+    Served(
+        "picture → one class, a model with a class token",
+        "ImageBlock, CategoryBlock",
+        lambda: one_class(lambda: WithClassToken(2)),
+    ),
+    Served(
         "picture → one class, focal loss",
         "ImageBlock, CategoryBlock",
         lambda: one_class(lambda: network(2), loss=fastai.FocalLossFlat()),
@@ -286,6 +362,12 @@ SERVED = (
         "picture → a number",
         "ImageBlock, RegressionBlock",
         lambda: exported(fastai.RegressionBlock, brightness, lambda: network(1)),
+    ),
+    Served(
+        "picture → a number, PyTorch's binary cross-entropy",
+        "ImageBlock, RegressionBlock; `nn.BCEWithLogitsLoss()`",
+        lambda: exported(fastai.RegressionBlock(n_out=1), share, lambda: network(1), loss=nn.BCEWithLogitsLoss()),
+        note="the number that the model returns, as `learn.predict` answers",
     ),
     Served(
         "picture → several numbers",

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from fastai.vision import all as fastai
-from PIL import Image
 from torch import nn
 from torch.nn import functional
 
@@ -78,8 +77,58 @@ def _siamese() -> Any:
     return fastai.Learner(data, Paired(), loss_func=fastai.CrossEntropyLossFlat())
 
 
-def array_of(file):
-    return fastai.TensorImage(fastai.image2tensor(Image.open(file).resize((32, 32)))).float()
+def signal_of(number):
+    return fastai.TensorBase(torch.linspace(0, number % 7, 24).view(3, 8))
+
+
+def parity_of(number):
+    return "ab"[number % 2]
+
+
+def _numbered_rows() -> Any:
+    block = fastai.DataBlock(
+        blocks=(fastai.TransformBlock(type_tfms=[signal_of]), fastai.CategoryBlock),
+        get_y=parity_of,
+        splitter=fastai.RandomSplitter(seed=0),
+    )
+    data = block.dataloaders(list(range(40)), bs=16, num_workers=0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
+    return fastai.Learner(data, model, loss_func=fastai.CrossEntropyLossFlat())
+
+
+class AlwaysDropping(nn.Module):
+    """A model whose dropout stays on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = network(2)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(functional.dropout(pixels, 0.5, training=True))
+        return logits
+
+
+class InADictionary(nn.Module):
+    """A model that returns its logits under a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = network(2)
+
+    def forward(self, pixels: torch.Tensor) -> dict:
+        return {"out": self.network(pixels)}
+
+
+def first_cross_entropy(outputs, targets):
+    return functional.cross_entropy(outputs["out"], targets)
+
+
+class Unsure(fastai.Learner):  # type: ignore[misc]
+    """A learner that says when it is not sure."""
+
+    def predict(self, item, **options):
+        decoded, index, probabilities = super().predict(item, **options)
+        return ("unsure" if probabilities.max() < 0.6 else decoded), index, probabilities
 
 
 def _own_loss(outputs, targets):
@@ -149,16 +198,34 @@ REFUSED = (
         "Tidegate does not serve several inputs at once: this learner takes 2 (picture, picture)",
     ),
     Refused(
-        "array → one class",
-        "TransformBlock(type_tfms=[…]), CategoryBlock",
+        "number of a row → one class",
+        "TransformBlock(type_tfms=[…]), CategoryBlock; items that are neither files nor pictures",
+        _numbered_rows,
+        "Tidegate does not serve inputs of this kind: this learner's steps (signal_of)",
+    ),
+    Refused(
+        "picture → one class, a model that is random",
+        "ImageBlock, CategoryBlock; dropout that stays on",
         lambda: _learner(
-            (fastai.TransformBlock(type_tfms=[array_of]), fastai.CategoryBlock),
-            letter,
-            network(2),
-            fastai.CrossEntropyLossFlat(),
-            item_tfms=None,
+            (fastai.ImageBlock, fastai.CategoryBlock), letter, AlwaysDropping(), fastai.CrossEntropyLossFlat()
         ),
-        "Tidegate does not serve inputs of this kind: this learner's steps (array_of)",
+        "The model answers the same input differently each time",
+    ),
+    Refused(
+        "picture → one class, a model that returns a dictionary",
+        "ImageBlock, CategoryBlock",
+        lambda: _learner((fastai.ImageBlock, fastai.CategoryBlock), letter, InADictionary(), first_cross_entropy),
+        "The model returns a dict and not a tensor of numbers for each input",
+    ),
+    Refused(
+        "picture → one class, a learner with a `predict` of its own",
+        "ImageBlock, CategoryBlock; `class MyLearner(Learner)`",
+        lambda: Unsure(
+            loaders((fastai.ImageBlock, fastai.CategoryBlock), letter),
+            network(2),
+            loss_func=fastai.CrossEntropyLossFlat(),
+        ),
+        "The learner is a Unsure with a `predict` of its own",
     ),
     Refused(
         "siamese pictures",

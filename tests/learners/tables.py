@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fastai.collab import CollabDataLoaders, collab_learner
+from fastai.collab import CollabDataLoaders, EmbeddingDotBias, collab_learner
 from fastai.tabular import all as fastai
 
 from serving.learner.adapters.tabular import raw_row
@@ -113,6 +113,21 @@ def ratings(**options: Any) -> Exported:
     return Exported(learner, raws, [row for _, row in inputs.iterrows()], predict_rating)
 
 
+class Shifted(EmbeddingDotBias):  # type: ignore[misc]
+    """fastai's own model with a forward pass of the user's."""
+
+    def forward(self, pairs):
+        return super().forward(pairs) + 1
+
+
+def own_ratings() -> Exported:
+    made = ratings()
+    learner = made.learner
+    model = Shifted.from_classes(8, learner.dls.classes, y_range=(0, 5.5))
+    own = fastai.Learner(learner.dls, model, loss_func=fastai.MSELossFlat())
+    return Exported(train(own), made.raws, made.items, made.answer)
+
+
 SERVED = (
     Served("row → one class", "CategoryBlock; `tabular_learner`", lambda: one_class()),
     Served("row → one class, a number", "CategoryBlock", lambda: exported("number", fastai.CategoryBlock())),
@@ -158,6 +173,12 @@ SERVED = (
         ratings,
         embedding="u∘v",
         note="the embedding is the product of both factors",
+    ),
+    Served(
+        "user and item → rating, a model like fastai's",
+        "`class MyDot(EmbeddingDotBias)`",
+        lambda: own_ratings(),
+        embedding="u∘v",
     ),
     Served("user and item → rating, by a network", "`collab_learner(use_nn=True)`", lambda: ratings(use_nn=True)),
 )

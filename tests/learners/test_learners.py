@@ -12,6 +12,8 @@ pytestmark = pytest.mark.filterwarnings(
     # fastai itself hands pandas the category it does not know.
     "ignore:Constructing a Categorical",
     "ignore:.*weight_norm.*",
+    # PyTorch, of its own transformers.
+    "ignore:The PyTorch API of nested tensors",
     # PyTorch, of half precision without a GPU.
     "ignore:.*CUDA is not available",
 )

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from fastai.text import all as fastai
+from torch import nn
 
 from serving.learner.adapters.text import raw_text
 from tests.learners.case import Answer, Exported, Refused, Served, train
@@ -34,8 +36,7 @@ def predict(learner: Any, text: str) -> Answer:
     return decoded, numbers.tolist()
 
 
-def exported(target: Any, get_y: Any, **options: Any) -> Exported:
-    rows = written()
+def loaders(target: Any, get_y: Any) -> Any:
     # No worker processes, neither for tokens nor for batches: they would be forked from a process with threads.
     block = fastai.DataBlock(
         blocks=(fastai.TextBlock.from_df("text", n_workers=0), target),
@@ -43,20 +44,75 @@ def exported(target: Any, get_y: Any, **options: Any) -> Exported:
         get_y=get_y,
         splitter=fastai.RandomSplitter(seed=0),
     )
-    data = block.dataloaders(rows, bs=16, num_workers=0)
+    return block.dataloaders(written(), bs=16, num_workers=0)
+
+
+def exported(target: Any, get_y: Any, **options: Any) -> Exported:
     learner = fastai.text_classifier_learner(
-        data,
+        loaders(target, get_y),
         fastai.AWD_LSTM,
         config=fastai.awd_lstm_clas_config | SMALL,
         pretrained=False,
         metrics=[],
         **options,
     )
-    texts = rows["text"].tolist()
+    texts = written()["text"].tolist()
+    return Exported(train(learner), [raw_text(text) for text in texts], texts, predict)
+
+
+class MeanOfWords(nn.Module):
+    """A model of the user's own, which sees padding as it sees words."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(words, 8), nn.Linear(8, 2)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.words(tokens).mean(1))
+        return logits
+
+
+class Packed(nn.Module):
+    """A transformer that is told which words are padding, and packs texts of several lengths."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(words, 16, padding_idx=1)
+        layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1)
+        self.head = nn.Linear(16, 2)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        padding = tokens == 1
+        encoded = self.encoder(self.words(tokens), src_key_padding_mask=padding)
+        weights = (~padding).unsqueeze(-1).float()
+        logits: torch.Tensor = self.head((encoded * weights).sum(1) / weights.sum(1))
+        return logits
+
+
+def with_model(make: Any) -> Exported:
+    """One class of two, by a model of the user's own."""
+    data = loaders(fastai.CategoryBlock, fastai.ColReader("label"))
+    learner = fastai.Learner(data, make(len(data.vocab[0])), loss_func=fastai.CrossEntropyLossFlat())
+    texts = written()["text"].tolist()
     return Exported(train(learner), [raw_text(text) for text in texts], texts, predict)
 
 
 SERVED = (
+    Served(
+        "text → one class, a model of your own",
+        "TextBlock, CategoryBlock; `Learner`",
+        lambda: with_model(MeanOfWords),
+        note="each text is run alone, as padding would change its answer",
+    ),
+    Served(
+        "text → one class, a transformer with a padding mask", "TextBlock, CategoryBlock", lambda: with_model(Packed)
+    ),
+    Served(
+        "text → one class, chunks of another length than the data's",
+        "TextBlock(seq_len=…), CategoryBlock; `text_classifier_learner(seq_len=…)`",
+        lambda: exported(fastai.CategoryBlock, fastai.ColReader("label"), seq_len=20),
+    ),
     Served(
         "text → one class",
         "TextBlock, CategoryBlock; `text_classifier_learner`",

@@ -1,6 +1,6 @@
 """The interface of an adapter: it turns what was sent into what the model takes, as the learner's own pipeline does."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -80,6 +80,14 @@ class Adapter(Protocol):
         """One batch of items, with the batch transforms that are not `in_graph` applied."""
         ...
 
+    def collate_alone(self, item: Item) -> Collated:
+        """One item as `Learner.predict` gives it to the model."""
+        return self.collate([item])
+
+    def shape_of(self, item: Item) -> Hashable:
+        """What items have in common that fit into one batch."""
+        return None
+
     def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
         """A decoded input as numbers `(k,)`, to compare with those of another machine."""
         ...
@@ -99,6 +107,11 @@ def as_plain_tensor(tensor: Any) -> torch.Tensor:
         tensor.as_subclass(torch.Tensor) if isinstance(tensor, torch.Tensor) else torch.as_tensor(tensor)
     )
     return plain
+
+
+def in_one_line(thing: Any) -> str:
+    """What something says of itself, in one line."""
+    return " ".join(str(thing).split())
 
 
 def collate_by_fastai(dl: Any, samples: list[Any]) -> tuple[torch.Tensor, ...]:

@@ -18,7 +18,10 @@ class Categories:
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
-        by_plain = {plain_value(value): value for value in values if value != MISSING and value == value}
+        known = list(values)
+        # Once, at the beginning: a table may have such a text among its own.
+        known = known[1:] if known and isinstance(known[0], str) and known[0] == MISSING else known
+        by_plain = {plain_value(value): value for value in known if value == value}
         self._by_plain: dict[Any, Any] = by_plain
         self._of_instants = bool(by_plain) and all(
             isinstance(value, date | np.datetime64) for value in by_plain.values()

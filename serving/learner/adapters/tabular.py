@@ -11,7 +11,7 @@ import orjson
 import pandas as pd
 import torch
 
-from serving.learner.adapters.base import Adapter, Collated, Item, Limits, as_plain_tensor
+from serving.learner.adapters.base import Adapter, Collated, Item, Limits, as_plain_tensor, in_one_line
 from serving.learner.adapters.categories import Categories, plain_value
 from serving.learner.adapters.tabular_steps import TableSteps, table_steps_of
 from serving.learner.decoding import decode_table
@@ -49,6 +49,12 @@ class Tabular(Adapter):
             for name in self.categorical
         }
         self._required_columns = [*self.categorical, *self.continuous]
+        unnamed = [name for name in self._required_columns if not isinstance(name, str)]
+        if unnamed:
+            raise BadLearner(
+                f"The learner's columns have numbers for names, such as {unnamed[0]!r}, and JSON has texts only. Name the "
+                "columns (`table.columns = table.columns.astype(str)`), train again, and export."
+            )
         self._table_steps: TableSteps | None = None
         try:
             self._collate_by_fastai([self.decode(self.examples()[0]).content])
@@ -56,8 +62,8 @@ class Tabular(Adapter):
             raise
         except Exception as error:
             raise BadLearner(
-                f"The learner's table steps fail on a plain row: {type(error).__name__}: {error}. "
-                f"Its procs are {procs}."
+                f"The learner's table steps fail on a plain row: {type(error).__name__}: {in_one_line(error)}. "
+                f"Its procs are {in_one_line(procs)}."
             ) from error
         steps = table_steps_of(self._dls, self.continuous)
         if steps is not None and self._matches_fastai(steps):
@@ -118,7 +124,10 @@ class Tabular(Adapter):
                 )
             notes.append(f"{name}: missing; filled as in training")
             return math.nan
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool):
+            # As pandas does with a column of true and false among the numbers.
+            notes.append(f"{name}: {str(value).lower()} is taken as {int(value)}")
+        if not isinstance(value, int | float):
             raise BadInput(f"The column {name} takes a number, and {value!r} came.", field=name)
         if abs(value) > _LARGEST:
             raise BadInput(f"The number {value:g} in column {name} is larger than the learner can hold.", field=name)

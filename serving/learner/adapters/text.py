@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
+from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai, in_one_line
 from serving.learner.decoding import decode_batch
 from store.errors import BadInput, BadLearner
 from store.recording.prediction_batch import RawInput
@@ -40,8 +40,8 @@ class Text(Adapter):
             raise
         except Exception as error:
             raise BadLearner(
-                f"The learner's steps fail on a plain text: {type(error).__name__}: {error}. "
-                f"They are {learner.dls.valid_ds.tls[0].tfms}."
+                f"The learner's steps fail on a plain text: {type(error).__name__}: {in_one_line(error)}. "
+                f"They are {in_one_line(learner.dls.valid_ds.tls[0].tfms)}."
             ) from error
         self._pad_chunk = _pad_chunk_step(self._dl)
         # Tokenizers keep caches that several threads must not write at once.
@@ -83,6 +83,10 @@ class Text(Adapter):
         if self._pad_chunk is not None:
             samples = _pad_to_whole_chunks(samples, self._pad_chunk)
         return Collated(collate_by_fastai(self._dl, samples)[:1], order)
+
+    def collate_alone(self, item: Item) -> Collated:
+        # Padded to nothing: a model of another kind than fastai's own may see the padding.
+        return Collated(collate_by_fastai(self._dl, [item.content])[:1])
 
     def fingerprint(self, item: Item) -> npt.NDArray[np.float32]:
         return np.asarray(item.content[0], np.float32)

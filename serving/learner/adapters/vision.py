@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,9 +13,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from serving.learner.adapters.base import Adapter, Collated, Item, Limits, collate_by_fastai
+from serving.learner.adapters.picture_entry import as_file, find_entry
 from serving.learner.adapters.vision_steps import ImageSteps, image_steps_of, image_type
 from serving.learner.decoding import decode_batch
-from store.errors import BadInput, BadLearner
+from serving.learner.targets import types_of_parts
+from store.errors import BadInput
 from store.recording.prediction_batch import RawInput
 
 # Our own limit is checked on the header, before any pixel is decoded, and answers the caller.
@@ -36,20 +38,26 @@ class Vision(Adapter):
     def __init__(self, learner: Any, limits: Limits) -> None:
         self._maximum_pixels = limits.maximum_megapixels * 1e6
         self.decode_targets = decode_batch(learner)
-        self._dl = _validation_loader(learner)
+        self.entry = find_entry(learner, _example_pictures()[0])
+        self._dl = self.entry.loader
         self._pipeline = self._dl.dataset.tls[0].tfms
-        steps = image_steps_of(self._dl)
+        steps = None if self.entry.by_path else image_steps_of(self._dl)
         self._image_steps = steps if steps is not None and self._matches_fastai(steps) else None
         self.in_graph = None if self._image_steps is None else self._image_steps.arithmetic
 
     @classmethod
     def serves(cls, learner: Any) -> bool:
         from fastai.data.core import Datasets
+        from fastai.torch_core import TensorImageBase
 
         dataset = learner.dls.valid_ds
         if not isinstance(dataset, Datasets) or not dataset.tls:
             return False
-        return any(image_type(transform) is not None for transform in dataset.tls[0].tfms.fs)
+        if any(image_type(transform) is not None for transform in dataset.tls[0].tfms.fs):
+            return True
+        # Opened by a step of the user's own.
+        kind = types_of_parts(learner, dataset)[0]
+        return kind is not None and issubclass(kind, TensorImageBase)
 
     def decode(self, raw: RawInput) -> Item:
         image = self._open(raw.content)
@@ -61,7 +69,13 @@ class Vision(Adapter):
             raise BadInput(f"The image is damaged: {error}. {_READABLE}") from error
 
     def _decode_by_fastai(self, content: bytes) -> tuple[Any, ...]:
-        sample: tuple[Any, ...] = self._dl.after_item((self._pipeline(content),))
+        if not self.entry.by_path:
+            return self._run_steps(content)
+        with as_file(content) as path:
+            return self._run_steps(path)
+
+    def _run_steps(self, item: bytes | Path) -> tuple[Any, ...]:
+        sample: tuple[Any, ...] = self._dl.after_item((self._pipeline(item),))
         return sample
 
     def _open(self, content: bytes) -> Image.Image:
@@ -93,6 +107,11 @@ class Vision(Adapter):
             return Collated((torch.from_numpy(np.stack([item.content for item in items])),))
         return Collated(collate_by_fastai(self._dl, [item.content for item in items])[:1])
 
+    def shape_of(self, item: Item) -> Hashable:
+        # A learner that does not resize is given pictures of many sizes.
+        pixels = item.content[0] if self._image_steps is None else item.content
+        return tuple(pixels.shape) if hasattr(pixels, "shape") else None
+
     def _matches_fastai(self, steps: ImageSteps) -> bool:
         """Whether the direct steps give the same pixels and tensors as the learner's own pipeline, on several pictures."""
         for raw in self.examples():
@@ -113,6 +132,12 @@ class Vision(Adapter):
 
     def examples(self) -> list[RawInput]:
         return [RawInput("image/png", content) for content in _example_pictures()]
+
+    def source_of(self, dataset: Any, item: Any) -> Any:
+        """What enters the pipeline for a training item: its steps applied, up to the one that a picture sent enters at."""
+        for step in dataset.tls[0].tfms.fs[: self.entry.start]:
+            item = step(item)
+        return item
 
     def columns(self, raw: RawInput) -> dict[str, Any]:
         return {}
@@ -144,46 +169,6 @@ def media_type_of(content: bytes) -> str:
             return Image.MIME.get(image.format or "", "application/octet-stream")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return "application/octet-stream"
-
-
-def source_of(dataset: Any, item: Any) -> Any:
-    """The path or bytes that the pipeline opens for a training item: its steps applied, up to the one that makes an image."""
-    for transform in dataset.tls[0].tfms.fs:
-        if isinstance(item, bytes | Image.Image) or image_type(transform) is not None:
-            break
-        item = transform(item)
-    return item
-
-
-def _validation_loader(learner: Any) -> Any:
-    """fastai's own test loader, entered at the first step of the pipeline that takes the bytes of an image file.
-
-    Learners made from a data frame or with `get_x` begin with steps that turn a row into a path.
-    """
-    picture = _example_pictures()[0]
-    steps = learner.dls.valid_ds.tls[0].tfms.fs
-    errors = []
-    refused: BadLearner | None = None
-    for start in range(len(steps)):
-        try:
-            dl = learner.dls.test_dl([picture], rm_type_tfms=start, num_workers=0, bs=1)
-            (pixels, *_) = dl.one_batch()
-        except BadLearner as error:
-            refused = error
-        except Exception as error:  # noqa: BLE001 - any step may refuse bytes in its own way
-            errors.append(f"{steps[start]}: {type(error).__name__}: {error}")
-        else:
-            if pixels.ndim == 4:
-                return dl
-            # A step that takes the first of a pair takes the first byte of a file, without an error.
-            errors.append(f"{steps[start]}: made {tuple(pixels.shape)} of a picture")
-    if refused is not None:
-        # A function of another Python: that is the reason, and it says how to go on.
-        raise refused
-    raise BadLearner(
-        "No step of this learner's pipeline takes the bytes of an image file. What each one said:\n  "
-        + "\n  ".join(errors)
-    )
 
 
 @cache

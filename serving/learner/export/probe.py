@@ -41,6 +41,7 @@ _KNOWN = frozenset(
         *("__main__", "__builtin__", "copy_reg"),
     }
 )
+_BINARIES = frozenset({".so", ".pyd", ".dylib", ".dll"})
 # Of Python's own, those that can make memory or code out of bytes.
 _RAW = frozenset({"_ctypes", "ctypes", "marshal"})
 
@@ -90,14 +91,23 @@ def _ending(code: int) -> str:
 def _is_harmless(package: str) -> bool:
     if package in _RAW:
         return False
-    if package in _KNOWN or package in sys.stdlib_module_names:
+    # What is imported already has shown that it can be.
+    if package in _KNOWN or package in sys.stdlib_module_names or package in sys.modules:
         return True
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return False
-    # One that is missing is beside the export, or an error; a single file of Python brings no binary.
-    return spec is None or (spec.submodule_search_locations is None and (spec.origin or "").endswith(".py"))
+    # One that is missing is beside the export, or an error.
+    if spec is None:
+        return True
+    if spec.submodule_search_locations is None:
+        return (spec.origin or "").endswith(".py")
+    return not any(_holds_binaries(Path(folder)) for folder in spec.submodule_search_locations)
+
+
+def _holds_binaries(folder: Path) -> bool:
+    return any(file.suffix in _BINARIES for file in folder.rglob("*"))
 
 
 def _main(export: Path, import_modules: tuple[str, ...]) -> int:

@@ -34,7 +34,7 @@ def task_of(
     Raises:
         BadLearner: what the model returns and the loss function decides is not what the target is.
     """
-    activation = activation_of(learner.loss_func)
+    activation = activation_of(learner.loss_func, of_classes=target.kind != "numbers")
     if target.kind == "mask":
         return segmentation_of(activation, target.classes, logits)
     task = _checked_task(target, activation, logits[0].size)
@@ -55,23 +55,32 @@ def task_of(
 def _checked_task(target: Target, activation: Activation, width: int) -> FlatTask:
     if target.kind == "numbers":
         return Regression([], activation)
-    if width != len(target.classes):
+    classes = target.classes
+    if width < len(classes) and width > 1 and _takes_the_largest(activation, width):
+        # An answer is the class of the largest output; the last classes have none, and are never answered.
+        classes = classes[:width]
+    if width != len(classes):
+        named = f"{', '.join(classes[:6])}{', …' if len(classes) > 6 else ''}"
         raise BadLearner(
-            f"The model returns {width} number{'s' if width > 1 else ''} for an input, and the target has "
-            f"{len(target.classes)} classes ({', '.join(target.classes[:6])}{', …' if len(target.classes) > 6 else ''}), so "
-            "that no answer can be made of them: `learn.predict` makes none either. Give the model one output for each class."
+            f"The model returns {width} number{'s' if width > 1 else ''} for an input, and the target has {len(classes)} "
+            f"classes ({named}): outputs and classes do not belong together. Give the model one output for each class."
         )
     decided = tuple(activation.decide(activation.activate(torch.zeros(2, width))).shape)
     if target.kind == "one class" and decided == (2,):
-        return SingleLabel(target.classes, activation)
+        return SingleLabel(classes, activation)
     if target.kind == "several classes" and decided == (2, width):
-        return MultiLabel(target.classes, activation)
+        return MultiLabel(classes, activation)
     fitting = "CrossEntropyLossFlat" if target.kind == "one class" else "BCEWithLogitsLossFlat"
     raise BadLearner(
         f"The target is {target.kind}, and the loss function {activation.loss} does not say how the model's outputs become "
         f"that, so that `learn.predict` can't either. If the model returns logits: `learn.loss_func = {fitting}()`, then "
         "`learn.export()` again."
     )
+
+
+def _takes_the_largest(activation: Activation, width: int) -> bool:
+    logits = torch.from_numpy(_example_logits(width))
+    return torch.equal(activation.decide(activation.activate(logits)), logits.argmax(dim=1))
 
 
 def _example_logits(width: int) -> Floats32:
