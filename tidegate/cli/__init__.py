@@ -1,6 +1,7 @@
 """The command line, one file per verb. Verbs import what they need when they run, so that help comes at once."""
 
 import sys
+import traceback
 
 import typer
 
@@ -32,6 +33,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+# As sysexits.h has it. Python's own 1 means "shifted" to whoever runs `tidegate check`.
+INTERNAL_ERROR = 70
 VERBS = (
     profile,
     tune,
@@ -66,11 +69,12 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw is printed whole, and ends with a code of its own
         # Imported late, as everything from the rooms below is: `--help` must come at once.
         from store.errors import TidegateError
 
         if not isinstance(error, TidegateError):
-            raise
+            traceback.print_exc()
+            sys.exit(INTERNAL_ERROR)
         typer.secho(f"{error.title}: {error}", err=True, fg=typer.colors.RED)
         sys.exit(2)

@@ -3,6 +3,8 @@
 import io
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,7 +59,7 @@ def _export_graph(program: Program) -> bytes:
     graph = io.BytesIO()
     # The exporter warns and logs about its own deprecations, not about this model.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
+    with _without_graph_printed(), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             program.module,
@@ -69,3 +71,14 @@ def _export_graph(program: Program) -> bytes:
             dynamic_axes=axes | {"logits": {0: "n"}, "embedding": {0: "n"}},
         )
     return graph.getvalue()
+
+
+@contextmanager
+def _without_graph_printed() -> Iterator[None]:
+    """Where an export fails, PyTorch prints the whole graph, and does so even where its log is off (2.13)."""
+    log = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = log
