@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from tidegate.parent_watch import call_when_parent_ends
 from tidegate.pickle_warning import warn_that_export_is_code
 from tidegate.settings import Settings
 from tidegate.workers import Workers, WorkerSlot
+
+_SECONDS_BEFORE_SENT_AGAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,6 @@ class Server:
         # ever while a version was being loaded.
         threadpool_limits(limits=1, user_api="blas")
         app = create_application(deployments, store, self._settings.monitor, self._settings.serving)
-        if self._speaks:
-            self._greet(deployments, store)
         # What is loaded stays: collecting garbage among it takes long, at any moment.
         gc.collect()
         gc.freeze()
@@ -120,9 +121,19 @@ class Server:
             timeout_graceful_shutdown=int(self._settings.serving.grace_seconds),
             server_header=False,
         )
-        # uvicorn raises the signal again once it has shut down; by then it has been obeyed.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        signal.signal(signal.SIGINT, lambda *_: None)
+        server = uvicorn.Server(config)
+
+        def send_again(number: int, _frame: object) -> None:
+            # One that comes before uvicorn takes signals must not be lost; one that it has obeyed it raises again.
+            if not server.should_exit:
+                timer = threading.Timer(_SECONDS_BEFORE_SENT_AGAIN, os.kill, (os.getpid(), number))
+                timer.daemon = True
+                timer.start()
+
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, send_again)
+        if self._speaks:
+            self._greet(deployments, store)
         if self._slot is not None:
             self._slot.report_ready()
         if with_parent or self._slot is not None:
@@ -130,7 +141,7 @@ class Server:
         monitor = self._monitor() if self._slot is None else MonitorProcess.none()
         heartbeat = Heartbeat(store, self._settings.monitor, ProcessKind.GATEWAY, self._state_for_others(store))
         with monitor, heartbeat.beating():
-            uvicorn.Server(config).run(sockets=[self._socket])
+            server.run(sockets=[self._socket])
 
     def _state_for_others(self, store: Store) -> Callable[[], dict[str, Any]]:
         """What this gateway says of itself to other processes, again at each heartbeat."""

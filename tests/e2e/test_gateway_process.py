@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from store.settings import StoreSettings
 from store.store import Store
 from tests.conftest import Trained
-from tests.e2e.harness import Gateway, gateway, run, wait_for
+from tests.e2e.harness import Gateway, command, environment, gateway, run, wait_for
 from tests.monitor.receiver import receiving
 
 pytestmark = pytest.mark.e2e
@@ -275,3 +276,24 @@ def test_profile_writes_beside_the_export_and_prints_what_it_means(cells: Traine
     assert (tmp_path / "cells.reference").is_file()
     for words in ("training rows", "accuracy on the held-out rows", "flagged from OOD score", "The network has seen"):
         assert words in " ".join(done.stdout.split()), done.stdout
+
+
+def test_a_signal_that_comes_as_soon_as_the_address_is_told_is_not_lost(cells: Trained, tmp_path: Path) -> None:
+    """The address is printed a moment before the server takes signals."""
+    process = subprocess.Popen(
+        command("serve", cells.export, "--no-monitor", "--port", "0"),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        next(line for line in process.stdout if "serves" in line)
+        process.terminate()
+        process.stdout.read()
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
