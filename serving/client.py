@@ -9,7 +9,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,8 @@ from store.errors import BadInput, GatewayUnavailable, TidegateError
 _RETRIED_STATUSES = {429, 502, 503, 504}
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
+# What a gateway takes in one request, unless its operator says otherwise.
+_INPUTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -58,32 +60,44 @@ class _Call:
     headers: dict[str, str]
     content: bytes | None
     files: list[tuple[str, tuple[str, bytes]]] | None
+    count: int
 
     @classmethod
-    def of(
+    def all_of(
         cls,
         inputs: Inputs,
         model: str | None,
         tags: Mapping[str, Any] | None,
         key: str | None,
         idempotency_key: str | None,
-    ) -> "_Call":
-        """The request that predicts these inputs.
+    ) -> list["_Call"]:
+        """The requests that predict these inputs: one for as many as a gateway takes at once, each with a key of its own.
 
         Raises:
             BadInput: they are of several kinds or of none, or there are none.
         """
         path = "/v1/predict" if model is None else f"/v1/models/{quote(model, safe='')}/predict"
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        headers: dict[str, str] = {}
         if tags is not None:
             headers["tidegate-tags"] = to_json(dict(tags)).decode("latin-1")
         if key is not None:
             headers["tidegate-key"] = key
         kind, encoded = encode_inputs(inputs)
+        whole = idempotency_key or uuid.uuid4().hex
+        calls = []
+        for start in range(0, len(encoded), _INPUTS_AT_ONCE):
+            part = encoded[start : start + _INPUTS_AT_ONCE]
+            one_key = whole if len(encoded) <= _INPUTS_AT_ONCE else f"{whole}-{start // _INPUTS_AT_ONCE}"
+            calls.append(cls._of_part(path, {**headers, "Idempotency-Key": one_key}, kind, part))
+        return calls
+
+    @classmethod
+    def _of_part(cls, path: str, headers: dict[str, str], kind: str, part: Sequence[Any]) -> "_Call":
         if kind == "file":
-            files = [("file", (f"{index}", content)) for index, content in enumerate(encoded)]
-            return cls(path, headers, None, files)
-        return cls(path, {**headers, "content-type": "application/json"}, to_json({kind: encoded}), None)
+            files = [("file", (f"{index}", content)) for index, content in enumerate(part)]
+            return cls(path, headers, None, files, len(part))
+        content = to_json({kind: list(part)})
+        return cls(path, {**headers, "content-type": "application/json"}, content, None, len(part))
 
     def parse_answer(self, response: httpx.Response) -> list[Prediction | BadInput]:
         """The outcomes in a response, in the order of the inputs.
@@ -156,20 +170,30 @@ class Client(_ClientSettings):
         key: str | None = None,
         idempotency_key: str | None = None,
     ) -> list[Prediction | BadInput]:
-        """Predict inputs of one kind, in order; one that can't be used gets its error, and the others are answered.
+        """Predict inputs of one kind, in order; one that can't be used gets its error, and the others are answered. More
+        than 64 are sent in several requests, one after another.
 
         Args:
             inputs: as `predict` takes one; the rows may also be one pandas `DataFrame`.
             tags: slices of these inputs, such as `{"site": "berlin"}`.
             key: requests with the same key are answered by the same version while a canary is on trial.
-            idempotency_key: of the whole request, for programs that send it again after they were ended; by default a
+            idempotency_key: of all of them, for programs that send it again after they were ended; by default a
                 fresh one, kept through all retries.
 
         Raises:
             BadInput: none of them can be used.
             GatewayUnavailable: no answer came, however often it was asked.
         """
-        call = _Call.of(inputs, self._model, tags, key, idempotency_key)
+        calls = _Call.all_of(inputs, self._model, tags, key, idempotency_key)
+        answered: list[list[Prediction | BadInput]] = []
+        for call in calls:
+            try:
+                answered.append(self._answer(call))
+            except BadInput as error:
+                answered.append(_refused(call, error, alone=len(calls) == 1))
+        return _all_outcomes(answered)
+
+    def _answer(self, call: _Call) -> list[Prediction | BadInput]:
         for attempt in range(self._retries + 1):
             try:
                 response = self._http.post(call.path, headers=call.headers, content=call.content, files=call.files)
@@ -218,7 +242,16 @@ class AsyncClient(_ClientSettings):
         idempotency_key: str | None = None,
     ) -> list[Prediction | BadInput]:
         """See `Client.predict_many`."""
-        call = _Call.of(inputs, self._model, tags, key, idempotency_key)
+        calls = _Call.all_of(inputs, self._model, tags, key, idempotency_key)
+        answered: list[list[Prediction | BadInput]] = []
+        for call in calls:
+            try:
+                answered.append(await self._answer(call))
+            except BadInput as error:
+                answered.append(_refused(call, error, alone=len(calls) == 1))
+        return _all_outcomes(answered)
+
+    async def _answer(self, call: _Call) -> list[Prediction | BadInput]:
         for attempt in range(self._retries + 1):
             try:
                 response = await self._http.post(
@@ -245,6 +278,29 @@ class AsyncClient(_ClientSettings):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _refused(call: _Call, error: BadInput, *, alone: bool) -> list[Prediction | BadInput]:
+    """One of several requests that was refused as a whole: so was each of its inputs.
+
+    Raises:
+        BadInput: it is the only one.
+    """
+    if alone:
+        raise error
+    return [error] * call.count
+
+
+def _all_outcomes(answered: list[list[Prediction | BadInput]]) -> list[Prediction | BadInput]:
+    """The outcomes of all requests in order.
+
+    Raises:
+        BadInput: none of several requests was answered.
+    """
+    outcomes = [outcome for part in answered for outcome in part]
+    if len(answered) > 1 and isinstance(outcomes[0], BadInput) and all(isinstance(one, BadInput) for one in outcomes):
+        raise outcomes[0]
+    return outcomes
 
 
 def _only_outcome(outcomes: list[Prediction | BadInput]) -> Prediction:

@@ -8,7 +8,10 @@ class ServingSettings(BaseModel):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every one of this machine")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
-    name: str | None = Field(None, description="what the model is called on pages; by default the file's name")
+    name: str | None = Field(
+        None,
+        description="what the model is called on pages; by default the file's name, or its folder's for an export.pkl",
+    )
     record_inputs: bool = Field(True, description="keep what was sent (images, rows) beside the predictions")
     monitor: bool = Field(True, description="run the scheduled monitor beside the gateway, in a process of its own")
     maximum_items: int = Field(64, ge=1, description="inputs in one request")

@@ -51,7 +51,7 @@ SENTENCES = {
 
 # Of a learner that predicts no classes.
 _SENTENCES_WITHOUT_CLASSES = {
-    Cause.COVARIATE_SHIFT: "Inputs look different than before: another source, device or preprocessing.",
+    Cause.COVARIATE_SHIFT: "Inputs look different than before: they come from elsewhere, or are made in another way.",
     Cause.CONFIDENCE_ONLY: (
         "Embeddings look as before and only the predicted numbers moved: look at the head and its scaling."
     ),

@@ -1,5 +1,6 @@
 """Compares a folder or a table with a reference, without a server and without a record."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from monitor.history.report_material import COLUMN_ROWS, read_report_material
 from monitor.passes.decide import group_flagged, make_run
 from monitor.passes.monitor_pass import Look, PassResult
 from monitor.reference.profile import Reference
+from monitor.reference.profile_file import encode
 from monitor.reference.window import Window
 from monitor.seed import generator
 from monitor.settings import MonitorSettings
@@ -87,7 +89,7 @@ def check_inputs(
         application=engine.adapter.application,
         task=engine.task.name,
         classes=engine.task.classes,
-        reference_sha256=None,
+        reference_sha256=hashlib.sha256(encode(reference)).hexdigest(),
         registered_at=recorded.until,
     )
     look = Look(model, recorded, Comparison(reference), recorded.until, recorded.since, seed)

@@ -58,6 +58,28 @@ class Unsteady:
         self._listener.close()
 
 
+def test_more_inputs_than_a_gateway_takes_at_once_are_sent_in_several_requests(digits: Trained, tmp_path: Path) -> None:
+    contents = pictures(digits, 3) * 50
+    contents[70] = b"no picture"
+    with gateway(digits.export, "--no-monitor", folder=tmp_path) as served:
+        with Client(served.address) as client:
+            outcomes = client.predict_many(contents, idempotency_key="all of them")
+            again = client.predict_many(contents, idempotency_key="all of them")
+            with pytest.raises(BadInput, match="not an image"):
+                client.predict_many([b"no picture"] * 150)
+
+        async def predict() -> list:
+            async with AsyncClient(served.address) as several:
+                return await several.predict_many(contents, idempotency_key="all of them")
+
+        asynchronous = asyncio.run(predict())
+        assert [isinstance(outcome, BadInput) for outcome in outcomes] == [place == 70 for place in range(150)]
+        ids = [outcome.id for outcome in outcomes if not isinstance(outcome, BadInput)]
+        for repeated in (again, asynchronous):
+            assert [outcome.id for outcome in repeated if not isinstance(outcome, BadInput)] == ids
+        assert sorted(recorded_ids(f"sqlite:///{tmp_path / 'tidegate.db'}")) == sorted(ids)
+
+
 def test_the_client_asks_again_and_nothing_is_recorded_twice(digits: Trained, tmp_path: Path) -> None:
     contents = pictures(digits, 4)
     with gateway(digits.export, "--no-monitor", folder=tmp_path) as served:

@@ -66,10 +66,20 @@ def check(
     _print_unreadable(checked.refused)
     typer.echo("The strangest inputs:")
     for name, prediction, p_value in checked.strangest(STRANGEST):
-        typer.echo(f"  {name}: predicted {prediction}; {p_value:.2%} of held-out inputs are as strange")
+        typer.echo(f"  {name}: predicted {_in_few_digits(prediction)}; {p_value:.2%} of held-out inputs are as strange")
     if output is not None:
         typer.echo(f"Report: {checked.report.save(output)}")
     sys.exit(1 if run.verdict is Verdict.SHIFTED else 0 if run.verdict.is_judged else 2)
+
+
+def _in_few_digits(prediction: str) -> str:
+    """A prediction as the record keeps it, a number with as many digits as people read."""
+    from monitor.shift.column_changes import sensible
+
+    try:
+        return sensible(float(prediction))
+    except ValueError:
+        return prediction
 
 
 def _print_unreadable(refused: "Sequence[tuple[str, str]]") -> None:

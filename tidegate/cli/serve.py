@@ -46,7 +46,10 @@ def serve(
             help='On a full disk "refuse" predictions (the default), or "serve" them unrecorded and count them.'
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What the model is called; by default its file's name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What the model is called; by default its file's name, or its folder's for an export.pkl."),
+    ] = None,
     monitor: Annotated[
         bool | None,
         typer.Option(

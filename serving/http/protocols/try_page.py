@@ -99,15 +99,12 @@ def _example_fields(adapter: Adapter) -> dict[str, Any] | None:
 
 
 def _typed_row(sent: dict[str, str], example: dict[str, Any]) -> dict[str, Any]:
-    """A form sends text only; columns that hold numbers get numbers, those that are true or false get that, and empty
-    fields are missing values."""
+    """A form sends text only; columns that hold numbers get numbers, and empty fields are missing values."""
     return {name: None if text == "" else _typed_value(text, example.get(name)) for name, text in sent.items()}
 
 
 def _typed_value(text: str, example: Any) -> Any:
-    if isinstance(example, bool):
-        return {"true": True, "false": False}.get(text.strip().lower(), text)
-    if isinstance(example, int | float):
+    if isinstance(example, int | float) and not isinstance(example, bool):
         try:
             return float(text)
         except ValueError:

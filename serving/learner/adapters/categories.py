@@ -27,6 +27,8 @@ class Categories:
             isinstance(value, date | np.datetime64) for value in by_plain.values()
         )
 
+        self._of_truths = bool(by_plain) and all(isinstance(value, bool) for value in by_plain)
+
     def __bool__(self) -> bool:
         return bool(self._by_plain)
 
@@ -37,6 +39,9 @@ class Categories:
                 sent = plain_value(pd.Timestamp(sent))
             except ValueError:
                 return None
+        if self._of_truths and isinstance(sent, str):
+            # Forms, and programs that read rows as text, send the word.
+            sent = {"true": True, "false": False}.get(sent.strip().lower(), sent)
         return self._by_plain.get(sent)
 
     def examples(self) -> list[Any]:

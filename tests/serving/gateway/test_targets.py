@@ -56,6 +56,9 @@ def test_true_false_and_days_are_taken_as_json_and_as_text_of_a_form(connect: Co
     page = client.post("/try", data={name: "" if value is None else str(value) for name, value in row.items()})
     assert page.status_code == 200
     assert "was not in training" not in page.text
+    truths = [name for name, value in row.items() if isinstance(value, bool)]
+    as_words = {name: str(value) if name in truths else value for name, value in row.items()}
+    assert not client.post("/v1/predict", json={"rows": [as_words]}).json()["predictions"][0].get("notes")
     days = tables.one_class(cat_names=("colour", "day"))
     engine = Engine(load(export(days.learner, tmp_path)))
     row = orjson.loads(days.raws[1].content)
