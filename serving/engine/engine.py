@@ -94,8 +94,8 @@ class Engine:
         """Run decoded items: in one forward pass where they fit into one, and their answers do not depend on each other."""
         if self.runs_alone:
             return Outputs.joined([self.forward(self.adapter.collate_alone(item)) for item in items])
-        groups = groups_of_one_shape(self.adapter, list(items))
-        if len(groups) == 1:
+        groups = groups_of_one_shape(self.adapter, items) if len(items) > 1 else {}
+        if len(groups) <= 1:
             return self.forward(self.adapter.collate(items))
         parts = [self.forward(self.adapter.collate([items[index] for index in group])) for group in groups.values()]
         return Outputs.joined(parts, [index for group in groups.values() for index in group])

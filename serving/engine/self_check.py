@@ -1,7 +1,7 @@
 """What is seen of a model when it is loaded: whether it answers twice alike, and whether an input's answer depends on the
 other inputs of its batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def must_run_alone(adapter: Adapter, run: RunBatch) -> bool:
     return False
 
 
-def groups_of_one_shape(adapter: Adapter, items: list[Item]) -> dict[Any, list[int]]:
+def groups_of_one_shape(adapter: Adapter, items: Sequence[Item]) -> dict[Any, list[int]]:
     """The places of items that fit into one batch, by their shape."""
     groups: dict[Any, list[int]] = {}
     for index, item in enumerate(items):
