@@ -8,7 +8,7 @@ from monitor.reference.profile import Reference
 from monitor.reference.rows import Floats
 from monitor.reference.window import Window
 from monitor.settings import MaterialEffects
-from monitor.shift.column_changes import quartiles_in_words, sensible
+from monitor.shift.readable_numbers import quartiles_in_words, sensible
 from monitor.shift.row_features import NUMBER_BLOCKS
 
 NUMBERS_IN_DETAIL = 30

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from monitor.reference.rows import Floats
+from monitor.shift.readable_numbers import quartiles_in_words, share_in_words
 from monitor.shift.table_columns import Record, TableColumn, category_name, shared_columns
 
 # With fewer values on a side the asymptotic tests are no longer near their level.
@@ -100,30 +100,6 @@ def sentence_of(changes: Sequence[ColumnChange], most: int = 3) -> str:
     return f"What moved most in the inputs: {shown}{rest}."
 
 
-def quartiles_in_words(before: Floats, now: Floats) -> tuple[str, list[str]]:
-    """What to say of two distributions, and its words before and now: their medians, or their middle half where the
-    spread moved more than the middle.
-
-    Args:
-        before: quartiles, shape `(3,)`.
-        now: quartiles, shape `(3,)`.
-    """
-    moved, widened = abs(now[1] - before[1]), abs((now[2] - now[0]) - (before[2] - before[0]))
-    if moved >= widened / 2:
-        return "median", [sensible(float(quartiles[1])) for quartiles in (before, now)]
-    halves = [f"{sensible(float(quartiles[0]))} to {sensible(float(quartiles[2]))}" for quartiles in (before, now)]
-    return "middle half", halves
-
-
-def sensible(value: float) -> str:
-    """A number with the digits that people read: whole numbers whole, others with three figures."""
-    if not np.isfinite(value):
-        return str(value)
-    if abs(value) >= 100 or float(value).is_integer():
-        return f"{value:.0f}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3g}"
-    return f"{value:.3g}"
-
-
 def _numbers(column: TableColumn) -> ColumnChange | None:
     before, now = (
         np.array([value for value in side if value is not None], np.float64)
@@ -167,11 +143,11 @@ def _missing(column: TableColumn) -> ColumnChange | None:
     return ColumnChange(
         column.name,
         Question.MISSING,
-        f"missing in {_share(before)}",
-        f"missing in {_share(now)}",
+        f"missing in {share_in_words(before)}",
+        f"missing in {share_in_words(now)}",
         abs(now - before),
         _two_shares(missing, column),
-        f"{column.name}: missing in {_share(now)} of rows, {_share(before)} in training",
+        f"{column.name}: missing in {share_in_words(now)} of rows, {share_in_words(before)} in training",
     )
 
 
@@ -192,11 +168,11 @@ def _unknown(column: TableColumn, known: set[str]) -> ColumnChange | None:
     return ColumnChange(
         column.name,
         Question.UNKNOWN,
-        f"unknown in {_share(before)}",
-        f"unknown in {_share(now)}",
+        f"unknown in {share_in_words(before)}",
+        f"unknown in {share_in_words(now)}",
         abs(now - before),
         _two_shares(counts, column),
-        f"{column.name}: {who} never in training, {_share(now)} of rows",
+        f"{column.name}: {who} never in training, {share_in_words(now)} of rows",
     )
 
 
@@ -232,7 +208,3 @@ def _holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def _share(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.0995 or share == 0 else f"{share:.1%}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from monitor.shift.column_changes import sensible
+from monitor.shift.readable_numbers import sensible
 from monitor.shift.table_columns import Record, category_name, is_number
 
 MISSING = "missing"

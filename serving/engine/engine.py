@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from monitor.reference.profile import Reference
 from serving.engine.backends import Backend, Program
 from serving.engine.backends.eager import Eager, fold
 from serving.engine.self_check import groups_of_one_shape, must_run_alone
@@ -22,7 +23,7 @@ from serving.learner.outputs import Outputs
 from serving.learner.targets import target_of
 from serving.learner.tasks import task_of
 from serving.settings import ServingSettings
-from store.errors import BadLearner, BadSettings
+from store.errors import BadLearner, BadSettings, ModelMismatch
 from store.recording.prediction_batch import RawInput
 
 
@@ -104,13 +105,11 @@ class Engine:
         """One forward pass over a collated batch; rows come out in the order of the items."""
         with self._lock:
             logits, embedding = self.backend.run(collated.arguments)
-        if collated.order is None:
-            return self.task.outputs(logits, embedding, lambda: self._apply_graph_steps(collated.arguments))
-        original_order = np.argsort(collated.order)
+        items = collated.item_rows
         return self.task.outputs(
-            logits[original_order],
-            embedding[original_order],
-            lambda: tuple(argument[original_order] for argument in self._apply_graph_steps(collated.arguments)),
+            logits[items],
+            embedding[items],
+            lambda: tuple(argument[items] for argument in self._apply_graph_steps(collated.arguments)),
         )
 
     def _examples_run(self) -> Iterator[tuple[tuple[torch.Tensor, ...], npt.NDArray[np.float32]]]:
@@ -121,7 +120,7 @@ class Engine:
 
     def _own_logits(self, collated: Collated) -> npt.NDArray[np.float32]:
         logits, _ = self.own.run(collated.arguments)
-        return logits if collated.order is None else logits[np.argsort(collated.order)]
+        return logits[collated.item_rows]
 
     def arguments(self, items: Sequence[Item]) -> list[npt.NDArray[np.float32]]:
         """What the learner's own model is given for items, to compare this machine with another."""
@@ -150,18 +149,15 @@ class Engine:
 
     def _collate_by_shape(self, raws: Sequence[RawInput]) -> list[tuple[torch.Tensor, ...]]:
         """Collated batches of these inputs, one for each shape: pictures of several sizes do not fit into one."""
-        batches: dict[Any, list[Item]] = {}
-        for raw in raws:
-            item = self.adapter.decode(raw)
-            alone = self.adapter.collate([item])
-            shape = tuple(argument.shape for argument in alone.arguments) if self.adapter.fixed_steps else None
-            batches.setdefault(shape, []).append(item)
-        return [self.adapter.collate(items).arguments for items in batches.values()]
+        items = [self.adapter.decode(raw) for raw in raws]
+        groups = groups_of_one_shape(self.adapter, items).values()
+        return [self.adapter.collate([items[index] for index in group]).arguments for group in groups]
 
 
 def open_engine(
     export: Path,
     settings: ServingSettings,
+    reference: Reference | None = None,
     *,
     sha256: str | None = None,
     import_modules: tuple[str, ...] = (),
@@ -169,14 +165,48 @@ def open_engine(
 ) -> Engine:
     """Load an exported learner, whose code runs, and make it ready; see `serving.learner.loading.load`.
 
+    Args:
+        export: the file.
+        settings: of the gateway.
+        reference: what its predictions are compared with, which tells the layer that the embedding comes from.
+        sha256: the hash that the file must have.
+        import_modules: as `load` takes them.
+        announce: as `load` calls it.
+
     Raises:
         BadLearner: it can't be loaded or served.
         BadSettings: there is no such device.
-        ModelMismatch: its hash is not the expected one.
+        ModelMismatch: its hash is not the expected one, or the settings name another layer than the reference.
     """
     device = _available_device(settings.device)
     loaded = load(export, expected_sha256=sha256, import_modules=import_modules, announce=announce)
-    return Engine(loaded, Limits(settings.maximum_megapixels), embedding_layer=settings.embedding_layer, device=device)
+    layer = layer_asked_for(loaded.sha256, reference, settings.embedding_layer)
+    return Engine(loaded, Limits(settings.maximum_megapixels), embedding_layer=layer, device=device)
+
+
+def layer_asked_for(learner_sha256: str | None, reference: Reference | None, named: str | None) -> str | None:
+    """The layer that a learner's embedding is to come from: the one that its reference was made with, or the operator's.
+
+    A reference of another learner changes nothing: that it is one is told when both are compared.
+
+    Args:
+        learner_sha256: the learner's file.
+        reference: what its predictions are compared with.
+        named: the operator's choice.
+
+    Raises:
+        ModelMismatch: the operator names another layer than the reference was made with.
+    """
+    origin = None if reference is None else reference.origin
+    if origin is None or (origin.learner_sha256 is not None and origin.learner_sha256 != learner_sha256):
+        return named
+    layer = origin.embedding_layer
+    if layer is not None and named is not None and named != layer:
+        raise ModelMismatch(
+            f"The reference was made with the embedding from the layer {layer!r}, and {named!r} is asked for. Leave it out, "
+            f"or make the reference again: `tidegate profile export.pkl --data TRAINING_DATA --embedding-layer {named}`."
+        )
+    return named if layer is None else layer
 
 
 def _available_device(name: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.learner.adapters import Adapter, Collated, Item
+from serving.learner.outputs import numbers_agree
 from store.errors import BadLearner
 
 _EXAMPLES = 4
@@ -55,7 +56,4 @@ def groups_of_one_shape(adapter: Adapter, items: Sequence[Item]) -> dict[Any, li
 
 
 def _same(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
-    if one.shape != other.shape:
-        return False
-    scale = max(1.0, float(np.abs(other).max(initial=0.0)))
-    return bool(np.allclose(one, other, rtol=0, atol=_TOLERANCE * scale, equal_nan=True))
+    return numbers_agree(one, other, tolerance=_TOLERANCE, equal_nan=True)

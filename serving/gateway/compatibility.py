@@ -1,36 +1,9 @@
 """Whether a reference may be used with a learner on this machine."""
 
-from pathlib import Path
-
 from monitor.reference.profile import Reference
 from serving.engine.engine import Engine
 from serving.gateway.parity import check_parity
-from serving.learner.loading import sha256_of
-from serving.settings import ServingSettings
 from store.errors import ModelMismatch
-
-
-def settings_for(export: Path, reference: Reference | None, settings: ServingSettings) -> ServingSettings:
-    """Settings by which a learner's embedding comes from the layer that its reference was made with.
-
-    A reference of another learner changes nothing: that it is one is told when both are there to be compared.
-
-    Raises:
-        ModelMismatch: the operator names another layer.
-    """
-    origin = None if reference is None else reference.origin
-    if origin is None or (origin.learner_sha256 is not None and origin.learner_sha256 != sha256_of(export)):
-        return settings
-    layer = origin.embedding_layer
-    if layer is None or settings.embedding_layer == layer:
-        return settings
-    if settings.embedding_layer is not None:
-        raise ModelMismatch(
-            f"The reference was made with the embedding from the layer {layer!r}, and {settings.embedding_layer!r} is asked "
-            f"for. Leave it out, or make the reference again: `tidegate profile export.pkl --data TRAINING_DATA "
-            f"--embedding-layer {settings.embedding_layer}`."
-        )
-    return settings.model_copy(update={"embedding_layer": layer})
 
 
 def check_compatible(engine: Engine, reference: Reference) -> None:

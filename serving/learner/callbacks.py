@@ -7,9 +7,7 @@ user's own may, and a learner whose answers would differ is refused.
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from serving.learner.outputs import Floats32, array
+from serving.learner.outputs import Floats32, array, numbers_agree
 from store.errors import BadLearner
 
 _TOLERANCE = 1e-4
@@ -50,9 +48,7 @@ def _differs(learner: Any, model_inputs: tuple[Any, ...], logits: Floats32) -> b
     except Exception:  # noqa: BLE001 - where they fail on a prediction, `Learner.predict` has no answer to differ from
         return False
     found = array(raw[0] if isinstance(raw, tuple | list) else raw).reshape(logits.shape[0], -1)
-    expected = logits.reshape(logits.shape[0], -1)
-    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
-    return found.shape != expected.shape or not np.allclose(found, expected, atol=_TOLERANCE * scale)
+    return not numbers_agree(found, logits.reshape(logits.shape[0], -1), tolerance=_TOLERANCE)
 
 
 def _own_code(learner: Any) -> list[str]:

@@ -91,7 +91,7 @@ def load(
     _refuse_what_cannot_run(path, contents, known)
     if needs_probe(contents, known):
         probe(path, import_modules, contents)
-    learner = unpickle(path, import_modules, known)
+    learner = unpickle(path, contents, import_modules, known)
     learner.model.eval()
     made_with = None if known is None else known.made_with
     if made_with is None and contents is not None and contents.python is not None:

@@ -74,6 +74,21 @@ class Outputs:
         )
 
 
+def numbers_agree(
+    found: npt.NDArray[np.floating[Any]],
+    expected: npt.NDArray[np.floating[Any]],
+    *,
+    tolerance: float,
+    equal_nan: bool = False,
+) -> bool:
+    """Whether two arrays have one shape and differ by at most the tolerance, in units of the largest number expected, or of
+    1 where all are smaller."""
+    if found.shape != expected.shape:
+        return False
+    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    return bool(np.allclose(found, expected, rtol=0, atol=tolerance * scale, equal_nan=equal_nan))
+
+
 def array(tensor: torch.Tensor) -> Floats32:
     """A tensor, or one of fastai's kinds of tensor, as an array on the CPU."""
     plain = tensor.as_subclass(torch.Tensor)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.engine.engine import Engine
-from serving.learner.outputs import Outputs
+from serving.learner.outputs import Outputs, numbers_agree
 from serving.learner.tasks import Regression
 
 _TOLERANCE = 1e-4
@@ -41,7 +41,4 @@ def _are_answers(numbers: npt.NDArray[np.float32], predictions: list[Any]) -> bo
     except (TypeError, ValueError):
         # Answers of several shapes.
         return False
-    if answered.shape != numbers.shape:
-        return False
-    scale = max(1.0, float(np.abs(numbers).max(initial=0.0)))
-    return bool(np.allclose(answered, numbers, rtol=0, atol=_TOLERANCE * scale))
+    return numbers_agree(answered, numbers, tolerance=_TOLERANCE)

@@ -9,7 +9,7 @@ from monitor.reference.profile import Reference
 from serving.engine.backends import NotEligible
 from serving.engine.engine import Engine, open_engine
 from serving.engine.tuning import Trial, Tuning, cores, tune, tuning_beside, use
-from serving.gateway.compatibility import check_same_learner, settings_for
+from serving.gateway.compatibility import check_same_learner
 from serving.gateway.gateway import Gateway
 from serving.rollout.traffic_plan import Version
 from serving.settings import ServingSettings
@@ -48,7 +48,8 @@ class VersionLoader:
         reference = None if version.reference is None else Reference.load(version.reference)
         engine = open_engine(
             version.export,
-            settings_for(version.export, reference, self.settings),
+            self.settings,
+            reference,
             sha256=version.sha256,
             import_modules=self.import_modules,
             announce=lambda sha256: self.announce(version.export, sha256),

@@ -14,6 +14,9 @@ from serving.learner.adapters.text import raw_text
 from serving.learner.adapters.vision import raw_image
 from serving.profiling.labelled_data import plain_rows
 from store.recording.prediction_batch import RawInput
+from tests.learners.case import export
+from tests.learners.pictures import letter, letters, number_of
+from tests.learners.texts import loaders
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,6 @@ class Case:
 
 
 N = 1_000
-
-
-def _export(learner: Any, folder: Path) -> Path:
-    learner.path = folder
-    learner.export("export.pkl")
-    return folder / "export.pkl"
 
 
 def _pictures(folder: Path, n: int) -> list[Path]:
@@ -62,16 +59,8 @@ def _small_network(outputs: int) -> Any:
     )
 
 
-def _letter(file: Path) -> str:
-    return file.name[0]
-
-
-def _letters(file: Path) -> list:
-    return [name for name, bit in zip("xyz", f"{int(file.stem[2:]) % 8:03b}", strict=True) if bit == "1"]
-
-
 def _brightness(file: Path) -> float:
-    return int(file.stem[2:]) / N
+    return number_of(file) / N
 
 
 def _vision(folder: Path, target: Any, get_y: Callable[[Path], Any], outputs: int, **options: Any) -> Case:
@@ -89,7 +78,7 @@ def _vision(folder: Path, target: Any, get_y: Callable[[Path], Any], outputs: in
     data = block.dataloaders(files, bs=64, num_workers=0)
     learner = fastai.Learner(data, _small_network(outputs))
     _train(learner)
-    return Case(_export(learner, folder), [raw_image(file) for file in files], files)
+    return Case(export(learner, folder), [raw_image(file) for file in files], files)
 
 
 def _train(learner: Any) -> None:
@@ -104,7 +93,7 @@ def one_class(folder: Path) -> Case:
     return _vision(
         folder,
         fastai.CategoryBlock,
-        _letter,
+        letter,
         2,
         item_tfms=fastai.Resize(32),
         batch_tfms=[*fastai.aug_transforms(), fastai.Normalize.from_stats(*fastai.imagenet_stats)],
@@ -116,7 +105,7 @@ def several_classes(folder: Path) -> Case:
     from fastai.vision import all as fastai
 
     squished = fastai.Resize(32, fastai.ResizeMethod.Squish)
-    return _vision(folder, fastai.MultiCategoryBlock, _letters, 3, item_tfms=squished)
+    return _vision(folder, fastai.MultiCategoryBlock, letters, 3, item_tfms=squished)
 
 
 def numbers_of_pictures(folder: Path) -> Case:
@@ -192,7 +181,7 @@ def _tabular(folder: Path, target: str, procs: list[Any], y_block: Any, **option
     _train(learner)
     fresh = table.drop(columns=["kind", "price"])
     fresh.loc[3, "colour"] = "never seen"
-    return Case(_export(learner, folder), [raw_row(row) for row in plain_rows(fresh)], fresh)
+    return Case(export(learner, folder), [raw_row(row) for row in plain_rows(fresh)], fresh)
 
 
 def rows(folder: Path) -> Case:
@@ -214,7 +203,7 @@ def texts(folder: Path) -> Case:
     """Texts of every length, by a recurrent network."""
     learner, written = text_learner()
     again = [written[place % 400] + (" again" * (place // 400)) for place in range(N)]
-    return Case(_export(learner, folder), [raw_text(text) for text in again], again)
+    return Case(export(learner, folder), [raw_text(text) for text in again], again)
 
 
 def text_learner() -> tuple[Any, list[str]]:
@@ -226,15 +215,7 @@ def text_learner() -> tuple[Any, list[str]]:
     lengths = rng.integers(1, 200, 400)
     written = [" ".join(rng.choice(words, length)) for length in lengths]
     table = pd.DataFrame({"text": written, "label": [str("good" in text) for text in written]})
-    # No worker processes, neither for tokens nor for batches: they would be forked from a process with threads, and
-    # PyTorch's handler for their ends stays installed, which has crashed this process at a later child's end.
-    block = fastai.DataBlock(
-        blocks=(fastai.TextBlock.from_df("text", n_workers=0), fastai.CategoryBlock),
-        get_x=fastai.ColReader("text"),
-        get_y=fastai.ColReader("label"),
-        splitter=fastai.RandomSplitter(seed=0),
-    )
-    data = block.dataloaders(table, bs=32, num_workers=0)
+    data = loaders(fastai.CategoryBlock, fastai.ColReader("label"), table)
     config = fastai.awd_lstm_clas_config | {"n_hid": 40, "n_layers": 2, "emb_sz": 24}
     learner = fastai.text_classifier_learner(data, fastai.AWD_LSTM, config=config, pretrained=False, metrics=[])
     _train(learner)
@@ -260,7 +241,7 @@ def _collab(folder: Path, **options: Any) -> Case:
     learner = collab_learner(data, n_factors=16, y_range=(0, 5.5), **options)
     _train(learner)
     fresh = ratings.drop(columns="rating")
-    return Case(_export(learner, folder), [raw_row(row) for row in plain_rows(fresh)], fresh)
+    return Case(export(learner, folder), [raw_row(row) for row in plain_rows(fresh)], fresh)
 
 
 def ratings_by_factors(folder: Path) -> Case:

@@ -8,14 +8,13 @@ from torch import nn
 from torch.nn import functional
 
 from tests.learners.case import Refused
+from tests.learners.networks import body, network
 from tests.learners.pictures import (
     CODES,
-    body,
     brightness,
     letter,
     loaders,
     mask,
-    network,
     pictures,
     with_callback,
 )

@@ -36,15 +36,16 @@ def predict(learner: Any, text: str) -> Answer:
     return decoded, numbers.tolist()
 
 
-def loaders(target: Any, get_y: Any) -> Any:
-    # No worker processes, neither for tokens nor for batches: they would be forked from a process with threads.
+def loaders(target: Any, get_y: Any, rows: pd.DataFrame | None = None) -> Any:
+    # No worker processes, neither for tokens nor for batches: they would be forked from a process with threads, and
+    # PyTorch's handler for their ends stays installed, which has crashed this process at a later child's end.
     block = fastai.DataBlock(
         blocks=(fastai.TextBlock.from_df("text", n_workers=0), target),
         get_x=fastai.ColReader("text"),
         get_y=get_y,
         splitter=fastai.RandomSplitter(seed=0),
     )
-    return block.dataloaders(written(), bs=16, num_workers=0)
+    return block.dataloaders(written() if rows is None else rows, bs=16, num_workers=0)
 
 
 def exported(target: Any, get_y: Any, **options: Any) -> Exported:

@@ -40,7 +40,7 @@ def check(
 
     tell_start()
     from monitor.reference.profile import Reference as ReferenceProfile
-    from serving.gateway.compatibility import check_compatible, settings_for
+    from serving.gateway.compatibility import check_compatible
     from serving.profiling.labelled_data import labelled_inputs
     from serving.profiling.offline_check import check_inputs
     from store.repositories.runs import Verdict
@@ -52,7 +52,7 @@ def check(
         serving={"embedding_layer": embedding_layer}, monitor={"alpha": alpha, "minimum_rows": minimum_rows}
     )
     profile = ReferenceProfile.load(reference or reference_beside(export))
-    engine = load_engine(export, sha256, import_, settings=settings_for(export, profile, settings.serving))
+    engine = load_engine(export, sha256, import_, settings.serving, profile)
     check_compatible(engine, profile)
     inputs = labelled_inputs(data, engine.adapter, tell_note)
     checked = check_inputs(engine, profile, inputs, settings.monitor, track=track)
@@ -74,7 +74,7 @@ def check(
 
 def _in_few_digits(prediction: str) -> str:
     """A prediction as the record keeps it, a number with as many digits as people read."""
-    from monitor.shift.column_changes import sensible
+    from monitor.shift.readable_numbers import sensible
 
     try:
         return sensible(float(prediction))

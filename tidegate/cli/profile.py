@@ -56,7 +56,7 @@ def profile(
     from tidegate.settings import load_settings
 
     settings = load_settings(serving={"embedding_layer": embedding_layer}).serving
-    engine = load_engine(export, sha256, import_, settings=settings)
+    engine = load_engine(export, sha256, import_, settings)
     training = labelled_inputs(data, engine.adapter, tell_note)
     held_out = None if valid is None else labelled_inputs(valid, engine.adapter, tell_note)
     reference = make_reference(engine, training, held_out, rng=np.random.default_rng(seed), alpha=alpha, track=track)

@@ -43,7 +43,7 @@ def tune(
     from monitor.reference.profile import Reference as ReferenceProfile
     from serving.engine.tuning import agreement, tuning_beside
     from serving.engine.tuning import tune as measure
-    from serving.gateway.compatibility import check_same_learner, settings_for
+    from serving.gateway.compatibility import check_same_learner
     from serving.profiling.labelled_data import labelled_inputs
     from store.errors import BadSettings
     from store.recording.prediction_batch import RawInput
@@ -58,7 +58,7 @@ def tune(
     settings = load_settings(serving={"device": device, "embedding_layer": embedding_layer}).serving
     profile = reference or reference_beside(export)
     loaded = ReferenceProfile.load(profile) if profile.is_file() else None
-    engine = load_engine(export, sha256, import_, settings=settings_for(export, loaded, settings))
+    engine = load_engine(export, sha256, import_, settings, loaded)
     inputs = []
     if loaded is not None:
         check_same_learner(engine, loaded)

@@ -34,6 +34,11 @@ class Collated:
     arguments: tuple[torch.Tensor, ...]
     order: npt.NDArray[np.int64] | None = None
 
+    @property
+    def item_rows(self) -> slice | npt.NDArray[np.int64]:
+        """Which row is of which item: `rows[item_rows]` is in the order of the items."""
+        return slice(None) if self.order is None else np.argsort(self.order)
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -46,11 +46,6 @@ class ExportContents:
         in_paths = {found[1] for function in self.functions if (found := _PYTHON_IN_PATH.search(function.file))}
         return in_paths.pop() if len(in_paths) == 1 else None
 
-    @property
-    def foreign_functions(self) -> tuple[PickledFunction, ...]:
-        """Those that this Python can't run."""
-        return tuple(function for function in self.functions if not function.fits_here)
-
 
 def read_contents(export: Path) -> ExportContents | None:
     """Read an export's pickle; None where it does something that can't be followed without running it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FunctionType
 
 from serving.learner.export.bytecode import HERE, fits_here
-from serving.learner.export.contents import ExportContents, python_name
+from serving.learner.export.contents import ExportContents, python_name, read_contents
 from serving.learner.export.environment import ExportEnvironment
 from serving.learner.export.stand_ins import REMEDY
 from serving.learner.export.unpickling import unpickle
@@ -113,7 +113,7 @@ def _holds_binaries(folder: Path) -> bool:
 def _main(export: Path, import_modules: tuple[str, ...]) -> int:
     _write_no_core()
     try:
-        unpickle(export, import_modules)
+        unpickle(export, read_contents(export), import_modules)
     except BadLearner as error:
         sys.stdout.write(str(error))
         return _CANNOT_LOAD

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.learner.export.bytecode import HERE
-from serving.learner.export.contents import ExportContents, python_name, read_contents
+from serving.learner.export.contents import ExportContents, python_name
 from serving.learner.export.environment import ExportEnvironment, differences, minor_of
 from serving.learner.export.unpickler import pickle_module_for
 from serving.learner.export.user_modules import import_into_main, modules_beside
@@ -16,13 +16,23 @@ from store.errors import BadLearner
 logger = logging.getLogger(__name__)
 
 
-def unpickle(path: Path, import_modules: tuple[str, ...] = (), known: ExportEnvironment | None = None) -> Any:
+def unpickle(
+    path: Path,
+    contents: ExportContents | None,
+    import_modules: tuple[str, ...] = (),
+    known: ExportEnvironment | None = None,
+) -> Any:
     """The learner in a file, whose code runs.
+
+    Args:
+        path: the file.
+        contents: what was read of its pickle, as `read_contents` gives it.
+        import_modules: modules that define what the learner needs, by name or file.
+        known: what its neighbour tells of it.
 
     Raises:
         BadLearner: it holds none, or none that can be loaded here.
     """
-    contents = read_contents(path)
     made_on = python_name(python_of(contents, known))
     stand_ins: list[str] = []
     with modules_beside(path) as beside:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitor.shift.column_changes import Question, find_column_changes, sensible, sentence_of
+from monitor.shift.column_changes import Question, find_column_changes, sentence_of
+from monitor.shift.readable_numbers import sensible
 from monitor.shift.table_columns import WORDS, record_of, records_of, shared_columns
 from store.recording.prediction_batch import RawInput
 

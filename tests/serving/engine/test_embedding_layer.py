@@ -14,14 +14,12 @@ from monitor.reference.profile import Reference
 from monitor.reference.profile_content import Origin
 from serving.engine.backends import BACKENDS, Backend
 from serving.engine.backends.compiled import Compiled
-from serving.engine.engine import Engine
-from serving.gateway.compatibility import settings_for
+from serving.engine.engine import Engine, layer_asked_for
 from serving.learner.adapters.vision import raw_image
 from serving.learner.embedding_layer import find_embedding_layer
 from serving.learner.loading import load
-from serving.settings import ServingSettings
 from store.errors import BadLearner, ModelMismatch
-from tests.learners import pictures
+from tests.learners import networks, pictures
 from tests.learners.case import export
 
 
@@ -31,16 +29,16 @@ def _engine(model: Callable[[], nn.Module], folder: Path, layer: str | None) -> 
 
 
 def _folded_normalisation() -> nn.Module:
-    return nn.Sequential(*pictures.body(), nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2))
+    return nn.Sequential(*networks.body(), nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2))
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda kind: kind.name)
 @pytest.mark.parametrize(
     ("model", "layer", "dimension"),
     [
-        (lambda: pictures.WithHead(2), "head", 8),
-        (lambda: pictures.WithHead(2), "body.1", 8),
-        (lambda: pictures.FunctionalHead(2), None, 8),
+        (lambda: networks.WithHead(2), "head", 8),
+        (lambda: networks.WithHead(2), "body.1", 8),
+        (lambda: networks.FunctionalHead(2), None, 8),
         (_folded_normalisation, "4", 6),
         (_folded_normalisation, "3", 8),
     ],
@@ -67,15 +65,15 @@ def test_every_backend_gives_the_embedding_of_the_layer(
 
 def test_the_usual_linear_layer_needs_no_note_and_any_other_is_told() -> None:
     pixels = (torch.zeros(1, 3, 32, 32),)
-    assert find_embedding_layer(pictures.network(2), pixels).note is None
-    assert "head (Cosine), the last layer with weights" in str(find_embedding_layer(pictures.WithHead(2), pixels).note)
+    assert find_embedding_layer(networks.network(2), pixels).note is None
+    assert "head (Cosine), the last layer with weights" in str(find_embedding_layer(networks.WithHead(2), pixels).note)
     assert "body.2 (Flatten), the last layer before the weights" in str(
-        find_embedding_layer(pictures.FunctionalHead(2), pixels).note
+        find_embedding_layer(networks.FunctionalHead(2), pixels).note
     )
 
 
 def test_a_layer_that_is_not_there_or_is_not_run_is_refused_with_those_that_can_be_named() -> None:
-    model = pictures.WithHead(2)
+    model = networks.WithHead(2)
     model.unused = nn.Linear(8, 2)
     pixels = (torch.zeros(1, 3, 32, 32),)
     with pytest.raises(BadLearner, match=r"no layer 'heads'\. Layers that can be named.*: .*body\.2, head\."):
@@ -91,7 +89,7 @@ def test_weights_that_are_not_of_the_head_do_not_hide_the_linear_layer_that_is()
         def __init__(self) -> None:
             super().__init__()
             self.positions = nn.Parameter(torch.zeros(1, 8))
-            self.body, self.head = pictures.body(), nn.Linear(8, 2)
+            self.body, self.head = networks.body(), nn.Linear(8, 2)
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return self.head(self.body(pixels) + self.positions)  # type: ignore[no-any-return]
@@ -99,12 +97,9 @@ def test_weights_that_are_not_of_the_head_do_not_hide_the_linear_layer_that_is()
     assert find_embedding_layer(WithPositions(), (torch.zeros(1, 3, 32, 32),)).name == "head"
 
 
-def test_the_layer_of_the_reference_is_taken_and_another_one_is_refused(reference: Reference, tmp_path: Path) -> None:
-    export = tmp_path / "export.pkl"
-    export.write_bytes(b"a learner")
-
-    def layer(reference: Reference | None, asked_for: str | None) -> str | None:
-        return settings_for(export, reference, ServingSettings(embedding_layer=asked_for)).embedding_layer
+def test_the_layer_of_the_reference_is_taken_and_another_one_is_refused(reference: Reference) -> None:
+    def layer(reference: Reference | None, named: str | None) -> str | None:
+        return layer_asked_for("1" * 64, reference, named)
 
     made_with = replace(reference, origin=_origin("head"))
     assert layer(None, None) is None

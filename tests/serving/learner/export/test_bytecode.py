@@ -102,8 +102,9 @@ def unpickled(content: str, folder: Path) -> Any:
 )
 def test_what_is_missing_is_named_with_advice_that_helps(tmp_path: Path, named: str, advice: str) -> None:
     module, name = named.split()
+    export = archive(tmp_path, f"\x80\x02c{module}\n{name}\n.".encode("latin1"))
     with pytest.raises(BadLearner, match=f"needs '{name}' from the module '{module}'.*{advice}"):
-        unpickle(archive(tmp_path, f"\x80\x02c{module}\n{name}\n.".encode("latin1")))
+        unpickle(export, read_contents(export))
 
 
 def test_an_export_is_read_without_running_it(tmp_path: Path) -> None:
